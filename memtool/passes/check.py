@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtool.passes.declaration import CellSamples, Declaration, Figures, Measure, Phase, Summary, taken
-from memtool.passes.layout import U64, Layout
+from memtool.passes.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Check(Figures):
     """Digest of all operations with their sizes, in order."""
 
 
-LAYOUT = Layout.of(checks=U64, surviving_objects=U64, surviving_size=U64, surviving_digest=U64, order_digest=U64)
+LAYOUT = Layout.like(Check)
 
 
 def summarise(samples: CellSamples) -> Summary:

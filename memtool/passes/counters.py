@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from memtool.passes.declaration import (
     CellSamples,
     Declaration,
-    Figure,
     Figures,
     Instrument,
     Measure,
     Phase,
     Summary,
+    by_metric,
     taken,
 )
 from memtool.passes.layout import U64, Given, Layout
@@ -28,10 +28,9 @@ class Instructions(Figures):
 def summarise(samples: CellSamples) -> Summary:
     """Return the instructions for each operation, harness included."""
     counted = taken(samples.own, Instructions)
-    if not counted or samples.trace.operations == 0:
+    if samples.trace.operations == 0:
         return Summary()
-    pairs = [(sample.block, sample.figures.instructions / samples.operations) for sample in counted]
-    return Summary({"instructions_per_op": Figure(pairs)})
+    return Summary(by_metric(counted, lambda of: {"instructions_per_op": of.instructions / samples.operations}))
 
 
 PASS = Declaration(

@@ -163,6 +163,13 @@ def taken(samples: Sequence[Sample], kind: type[F]) -> list[Taken[F]]:
     ]
 
 
+def by_metric(samples: Sequence[Taken[F]], metrics: Callable[[F], Mapping[str, float | None]]) -> dict[str, Figure]:
+    """Return the figures of each metric; every sample has the same metrics. Empty without samples."""
+    by_sample = [(sample.block, metrics(sample.figures)) for sample in samples]
+    names = by_sample[0][1] if by_sample else {}
+    return {name: Figure([(block, of[name]) for block, of in by_sample]) for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Conversion of ticks to nanoseconds."""

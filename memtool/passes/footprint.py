@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from memtool.passes.adaptor_reports import sentences
@@ -19,9 +19,10 @@ from memtool.passes.declaration import (
     RegionAccount,
     Summary,
     Taken,
+    by_metric,
     taken,
 )
-from memtool.passes.layout import F64, KNOWN, U64, Array, Asked, Given, Layout, Part, Text, known
+from memtool.passes.layout import KNOWN, U64, Array, Asked, Given, Layout, Part, Text, known, numbers
 from memtool.units import format_size
 
 LEAST_LIVE = 64 * 1024
@@ -127,11 +128,10 @@ def summarise(samples: CellSamples) -> Summary:
     footprints = taken(samples.own, Footprint)
     if not footprints:
         return Summary()
-    by_sample = [(sample.block, _figures(sample.figures, samples)) for sample in footprints]
-    figures = {name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]}
     reported: dict[str, Any] = json.loads(f"{{{footprints[0].figures.report}}}")
     return Summary(
-        figures | _blowup(footprints, taken(samples.alone, Footprint)),
+        by_metric(footprints, lambda reading: _figures(reading, samples))
+        | _blowup(footprints, taken(samples.alone, Footprint)),
         notes=[
             *(_differences(footprints) if samples.exact_expected else ()),
             *_notes(footprints),
@@ -232,11 +232,7 @@ def _blowup(footprints: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footpr
         return figures.peak_footprint_bytes if on_region else figures.peak_resident_bytes
 
     of_one = peak(alone[0].figures)
-    return {
-        "blowup_ratio": Figure(
-            [(sample.block, _ratio(peak(sample.figures), of_one, LEAST_LIVE)) for sample in footprints]
-        )
-    }
+    return by_metric(footprints, lambda reading: {"blowup_ratio": _ratio(peak(reading), of_one, LEAST_LIVE)})
 
 
 def _notes(footprints: Sequence[Taken[Footprint]]) -> list[str]:
@@ -277,55 +273,20 @@ def _differences(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     ]
 
 
-_COLUMNS = tuple(column.name for column in fields(Checkpoint))
+_COLUMNS = tuple(numbers(Checkpoint))
 _CHECKPOINT = Layout(tuple((name, KNOWN) for name in _COLUMNS))
-_BOOKS = (
-    "rows",
-    "peak_live_bytes",
-    "peak_granted_bytes",
-    "peak_footprint_bytes",
-    "live_at_peak_footprint_bytes",
-    "granted_at_peak_live_bytes",
-    "footprint_at_peak_live_bytes",
-    "ratio_allocations",
-)
-_KERNEL = (
-    "baseline_resident_bytes",
-    "resident_at_peak_live_bytes",
-    "peak_resident_bytes",
-    "end_resident_bytes",
-    "drained_resident_bytes",
-    "huge_resident_bytes",
-    "beside_limit_bytes",
-    "minor_faults",
-    "major_faults",
-    "grow_calls",
-    "shrink_calls",
-    "body_ticks",
-)
-LAYOUT = Layout(
-    (
-        ("checkpoints", U64),
-        ("series", U64),
-        *((name, U64) for name in _BOOKS),
-        ("ratio_sum", F64),
-        *((name, U64) for name in _KERNEL),
-        ("at_peak_live", _CHECKPOINT),
-        ("drained", _CHECKPOINT),
-        ("at_mark", Array(_CHECKPOINT, MOST_MARKS)),
-        (
-            "region",
-            Layout.of(
-                resident_bytes=U64,
-                anonymous_bytes=U64,
-                huge_bytes=U64,
-                locked_bytes=U64,
-                page_bytes=U64,
-                mapping=Text(256),
-            ),
-        ),
-        ("report", Text(8192)),
-    )
+_NUMBERS = numbers(Footprint)
+LAYOUT = Layout.of(
+    checkpoints=U64,
+    series=U64,
+    rows=U64,
+    **_NUMBERS,
+    body_ticks=U64,
+    at_peak_live=_CHECKPOINT,
+    drained=_CHECKPOINT,
+    at_mark=Array(_CHECKPOINT, MOST_MARKS),
+    region=Layout.like(RegionAccount, mapping=Text(256)),
+    report=Text(8192),
 )
 
 
@@ -338,7 +299,7 @@ def given(asked: Asked) -> Given:
 def unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
     """Return the fields of a Footprint."""
     rows = parts["series"][: held["rows"] * len(_COLUMNS)]
-    kept = (*_BOOKS[1:], "ratio_sum", *_KERNEL[:-1], "at_peak_live", "drained", "region", "report")
+    kept = (*_NUMBERS, "at_peak_live", "drained", "region", "report")
     return {name: held[name] for name in kept} | {
         "body_ticks": [held["body_ticks"]],
         "at_marks": dict(zip(asked.marks, held["at_mark"], strict=False)),

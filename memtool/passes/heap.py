@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Measure, Phase, Summary, taken
-from memtool.passes.layout import KNOWN, U64, Array, Asked, Given, Layout
+from memtool.passes.layout import U64, Array, Asked, Given, Layout
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 
@@ -92,7 +92,7 @@ def _own_statistics(heap: Heap) -> dict[str, Any]:
     return {"own_statistics": moments} if says else {}
 
 
-_OWN = Layout.of(in_use_bytes=KNOWN, free_bytes=KNOWN, metadata_bytes=KNOWN, mapped_bytes=KNOWN)
+_OWN = Layout.like(Own)
 _EXTENT = ("address", "bytes", "first_bucket")
 _BUCKET = ("used", "free", "metadata", "resident", "before")
 MOST_MAPS = 8

@@ -6,8 +6,9 @@ ctypes is not used here, because the code that summarises and stores imports the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import Any
 
 
 class Number(Enum):
@@ -51,10 +52,25 @@ class Layout:
         """Return the structure with these fields, in this order."""
         return Layout(tuple(fields.items()))
 
+    @staticmethod
+    def like(record: type[Any], **others: Kind) -> Layout:
+        """Return the structure with the numbers of a record and ``others`` among its fields, in the record's order."""
+        kinds = {**numbers(record), **others}
+        return Layout(tuple((each.name, kinds[each.name]) for each in fields(record)))
+
 
 Kind = Number | Text | Array | Counts | Layout
 U64, KNOWN, F64 = Number.U64, Number.KNOWN, Number.F64
 NOT_KNOWN = 2**64 - 1
+_NUMBERS = {"int": U64, "int | None": KNOWN, "float": F64}
+
+
+def numbers(record: type[Any]) -> dict[str, Kind]:
+    """Return the numbers among a record's fields, in their order; of a number that may be None, all ones stand for it.
+
+    The record's module must have its annotations as text.
+    """
+    return {each.name: _NUMBERS[each.type] for each in fields(record) if each.type in _NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)

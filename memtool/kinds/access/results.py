@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from memtool.kinds.access.metrics import METRICS
@@ -10,8 +9,8 @@ from memtool.kinds.access.words import heading, remarks, why_not
 from memtool.kinds.declaration import Results
 from memtool.kinds.sheet import Column, Quantity, SheetInfo
 from memtool.passes import Pass, check, counters, throughput
-from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, taken
-from memtool.passes.layout import KNOWN, U64, Layout
+from memtool.passes.declaration import CellSamples, Figures, Measure, Summary, by_metric, taken
+from memtool.passes.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +37,22 @@ def _padding(memory: Memory) -> float | None:
     return (taken_bytes - memory.asked_bytes) / memory.blocks
 
 
-def _rounding(memory: Memory) -> float:
-    return (memory.aligned_bytes - memory.asked_bytes) / memory.blocks
-
-
 def summarise(samples: CellSamples) -> Summary:
     """Return the padding, and the positions of blocks on cache lines."""
     memories = [sample for sample in taken(samples.own, Memory) if sample.figures.blocks]
-    if not memories:
-        return Summary()
 
-    def figure(of: Callable[[Memory], float | None]) -> Figure:
-        return Figure([(sample.block, of(sample.figures)) for sample in memories])
-
-    return Summary(
-        {
-            "padding_bytes": figure(_padding),
-            "alignment_padding_bytes": figure(
-                lambda memory: (memory.aligned_bytes - memory.asked_bytes) / memory.blocks
-            ),
-            "across_lines_share": figure(lambda memory: memory.across_lines / memory.blocks),
-            "neighbours_share": figure(lambda memory: memory.neighbours / max(memory.blocks - 1, 1)),
-            "minor_faults": figure(lambda memory: memory.minor_faults),
+    def metrics(memory: Memory) -> dict[str, float | None]:
+        return {
+            "padding_bytes": _padding(memory),
+            "alignment_padding_bytes": (memory.aligned_bytes - memory.asked_bytes) / memory.blocks,
+            "across_lines_share": memory.across_lines / memory.blocks,
+            "neighbours_share": memory.neighbours / max(memory.blocks - 1, 1),
+            "minor_faults": memory.minor_faults,
         }
-    )
+
+    return Summary(by_metric(memories, metrics))
 
 
-_FIELDS = (
-    "blocks",
-    "asked_bytes",
-    "aligned_bytes",
-    "footprint_bytes",
-    "free_bytes",
-    "metadata_bytes",
-    "across_lines",
-    "neighbours",
-    "minor_faults",
-)
 _TIMES = SheetInfo(
     "Time of an access, in ns; of align-N, of an allocation",
     (
@@ -103,7 +81,7 @@ RESULTS = Results(
         Pass.THROUGHPUT: throughput.MEASURE,
         Pass.FOOTPRINT: Measure(
             figures=Memory,
-            layout=Layout(tuple((name, KNOWN if name == "footprint_bytes" else U64) for name in _FIELDS)),
+            layout=Layout.like(Memory),
             summarise=summarise,
         ),
         Pass.COUNTERS: counters.MEASURE,

@@ -11,8 +11,8 @@ from memtool.kinds.picture import BarsInfo
 from memtool.kinds.sheet import Column, Quantity, SheetInfo
 from memtool.model import CellResult, TraceInfo
 from memtool.passes import Pass, counters, throughput
-from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, taken
-from memtool.passes.layout import KNOWN, U64, Layout
+from memtool.passes.declaration import CellSamples, Figures, Measure, Summary, by_metric, taken
+from memtool.passes.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +55,30 @@ class Audited(Books):
     """Result of the footprint pass."""
 
 
-_BOOKS = Layout.of(
-    constructions=U64, destructions=U64, blocks=U64, asked_bytes=U64, peak_footprint_bytes=KNOWN, thrown=U64
-)
+_BOOKS = Layout.like(Books)
 
 
 def _parts(samples: CellSamples) -> Summary:
     """Return the time of each part of an object's life."""
-    timed = taken(samples.own, Parts)
-    figures = {}
-    for name in (*PARTS, *STEPS):
-        part = name.partition("_")[0]
-        ticks = [(sample.block, getattr(sample.figures, part)) for sample in timed]
-        if name in PARTS or any(sample.figures.has_steps for sample in timed):
-            figures[name] = Figure(
-                [(block, count * samples.clock.ns_per_tick / samples.operations) for block, count in ticks]
-            )
-    return Summary(figures if timed else {})
+    timed, ns = taken(samples.own, Parts), samples.clock.ns_per_tick
+    names = (*PARTS, *STEPS) if any(sample.figures.has_steps for sample in timed) else PARTS
+    return Summary(
+        by_metric(
+            timed,
+            lambda of: {name: getattr(of, name.partition("_")[0]) * ns / samples.operations for name in names},
+        )
+    )
 
 
 def _audited(samples: CellSamples) -> Summary:
     """Return the number of constructors, destructors, blocks and bytes for each object."""
-    audited = taken(samples.own, Audited)
-    if not audited:
-        return Summary()
-    objects = samples.trace.facts["objects"]
-    figures = {
-        metric: Figure([(sample.block, getattr(sample.figures, name) / objects) for sample in audited])
-        for metric, name in PER_OBJECT.items()
-    }
-    footprints = [(sample.block, sample.figures.peak_footprint_bytes) for sample in audited]
-    return Summary(figures | {"peak_footprint_bytes": Figure(footprints)})
+
+    def metrics(books: Audited) -> dict[str, float | None]:
+        objects = samples.trace.facts["objects"]
+        per_object = {metric: getattr(books, name) / objects for metric, name in PER_OBJECT.items()}
+        return per_object | {"peak_footprint_bytes": books.peak_footprint_bytes}
+
+    return Summary(by_metric(taken(samples.own, Audited), metrics))
 
 
 def _checked(samples: CellSamples) -> Summary:
@@ -106,7 +99,7 @@ RESULTS = Results(
     measures={
         Pass.CHECK: Measure(figures=Checked, layout=_BOOKS, summarise=_checked),
         Pass.THROUGHPUT: throughput.MEASURE,
-        Pass.LATENCY: Measure(figures=Parts, layout=Layout.of(**dict.fromkeys(Parts.__slots__, U64)), summarise=_parts),
+        Pass.LATENCY: Measure(figures=Parts, layout=Layout.like(Parts), summarise=_parts),
         Pass.FOOTPRINT: Measure(figures=Audited, layout=_BOOKS, summarise=_audited),
         Pass.COUNTERS: counters.MEASURE,
     },

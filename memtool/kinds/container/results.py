@@ -13,8 +13,8 @@ from memtool.kinds.container.sheets import PICTURES, SHEETS
 from memtool.kinds.container.words import heading, remarks, why_not
 from memtool.kinds.declaration import Results
 from memtool.passes import Pass, check, counters
-from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, taken
-from memtool.passes.layout import KNOWN, U64, Array, Layout
+from memtool.passes.declaration import CellSamples, Figures, Measure, Summary, by_metric, taken
+from memtool.passes.layout import U64, Array, Layout
 from memtool.passes.timing import TIMINGS
 
 
@@ -66,32 +66,24 @@ class Footprint(Figures):
 
 
 def _times(samples: CellSamples) -> Summary:
-    timed = taken(samples.own, Times)
-    if not timed:
-        return Summary()
     tick = samples.clock.ns_per_tick
-    figures = {
-        "time_per_op_ns": Figure(
-            [(sample.block, sample.figures.replay_ticks * tick / samples.operations) for sample in timed]
-        ),
-        "cpu_ns_per_op": Figure(
-            [(sample.block, fmean(sample.figures.cpu_ns) / samples.operations) for sample in timed]
-        ),
-    }
-    for group, (name, _) in TIMES.items():
-        if timed[0].figures.units[group]:
-            figures[name] = Figure(
-                [(sample.block, sample.figures.ticks[group] * tick / sample.figures.units[group]) for sample in timed]
-            )
-    return Summary(figures)
+
+    def metrics(times: Times) -> dict[str, float | None]:
+        return {
+            "time_per_op_ns": times.replay_ticks * tick / samples.operations,
+            "cpu_ns_per_op": fmean(times.cpu_ns) / samples.operations,
+            **{
+                name: times.ticks[group] * tick / times.units[group]
+                for group, (name, _) in TIMES.items()
+                if times.units[group]
+            },
+        }
+
+    return Summary(by_metric(taken(samples.own, Times), metrics))
 
 
 def _footprints(samples: CellSamples) -> Summary:
-    seen = taken(samples.own, Footprint)
-    if not seen:
-        return Summary()
-    by_sample = [(sample.block, _of(sample.figures, samples)) for sample in seen]
-    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+    return Summary(by_metric(taken(samples.own, Footprint), lambda of: _of(of, samples)))
 
 
 def _of(reading: Footprint, samples: CellSamples) -> dict[str, float | None]:
@@ -122,7 +114,7 @@ def _differ(repeats: Sequence[Footprint]) -> bool:
 
 
 _GROUPS = Array(U64, len(GROUPS))
-_LOCALITY = Layout.of(elements=U64, lines=U64, jumps=U64)
+_LOCALITY = Layout.like(Locality)
 RESULTS = Results(
     measures={
         Pass.CHECK: check.MEASURE,
@@ -134,16 +126,7 @@ RESULTS = Results(
         ),
         Pass.FOOTPRINT: Measure(
             figures=Footprint,
-            layout=Layout.of(
-                allocations=U64,
-                asked_bytes=U64,
-                peak_live_bytes=U64,
-                peak_blocks=U64,
-                peak_footprint_bytes=KNOWN,
-                peak_resident_bytes=U64,
-                fresh=_LOCALITY,
-                churned=_LOCALITY,
-            ),
+            layout=Layout.like(Footprint, fresh=_LOCALITY, churned=_LOCALITY),
             summarise=_footprints,
             differ=_differ,
         ),

@@ -11,7 +11,7 @@ from memtool.kinds.heap.words import heading
 from memtool.model import CellResult, TraceInfo
 from memtool.passes import Pass, counters, footprint, latency, throughput
 from memtool.passes.declaration import CellSamples, Figures, Measure, Summary, taken
-from memtool.passes.layout import U64, Layout, Text
+from memtool.passes.layout import Layout, Text
 from memtool.units import format_count
 
 
@@ -53,9 +53,7 @@ def _remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
 
 RESULTS = Results(
     measures={
-        Pass.CHECK: Measure(
-            figures=Proof, layout=Layout.of(proved_blocks=U64, offsets=U64, device=Text(256)), summarise=_summarise
-        ),
+        Pass.CHECK: Measure(figures=Proof, layout=Layout.like(Proof, device=Text(256)), summarise=_summarise),
         Pass.THROUGHPUT: throughput.MEASURE,
         Pass.LATENCY: latency.MEASURE,
         Pass.FOOTPRINT: footprint.MEASURE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -13,9 +13,9 @@ from memtool.kinds.file.words import heading, remarks, why_not
 from memtool.kinds.picture import BarsInfo
 from memtool.kinds.sheet import Column, Quantity, SheetInfo
 from memtool.passes import Pass, counters, histogram, throughput
-from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, Taken, taken
+from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, Taken, by_metric, taken
 from memtool.passes.latency import Histogram
-from memtool.passes.layout import KNOWN, U64, Asked, Counts, Layout
+from memtool.passes.layout import U64, Asked, Counts, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,6 @@ _LATENCIES = Layout(
         *((name, Counts(histogram.BUCKETS)) for name in _HISTOGRAMS),
     )
 )
-_FAULTS = ("minor_faults", "major_faults")
-_MEMORY = Layout(tuple((name, U64 if name in _FAULTS else KNOWN) for name in Memory.__slots__))
 
 
 def _unpacked(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as _LATENCIES
@@ -115,39 +113,33 @@ def _percentile(counted: Histogram, share: float) -> float:
 
 def _memory(samples: CellSamples) -> Summary:
     """Return the cached bytes of the file, the faults, and the mapped, dirty and read bytes."""
-    memories = taken(samples.own, Memory)
-    if not memories:
-        return Summary()
-    size = samples.trace.facts["size"]
-
-    def figure(of: Callable[[Memory], float | None]) -> Figure:
-        return Figure([(sample.block, of(sample.figures)) for sample in memories])
 
     def share(cached: int | None) -> float | None:
-        return None if cached is None else cached / size
+        return None if cached is None else cached / samples.trace.facts["size"]
 
-    return Summary(
-        {
-            "minor_faults": figure(lambda memory: memory.minor_faults),
-            "major_faults": figure(lambda memory: memory.major_faults),
-            "cached_before_share": figure(lambda memory: share(memory.cached_before)),
-            "cached_after_share": figure(lambda memory: share(memory.cached_after)),
-            "mapped_resident_bytes": figure(lambda memory: memory.resident),
-            "mapped_huge_bytes": figure(lambda memory: memory.huge),
-            "dirty_bytes": figure(lambda memory: memory.dirty),
-            "device_read_bytes": figure(lambda memory: memory.read),
-            "tlb_shootdowns": figure(lambda memory: memory.shootdowns),
+    def metrics(memory: Memory) -> dict[str, float | None]:
+        return {
+            "minor_faults": memory.minor_faults,
+            "major_faults": memory.major_faults,
+            "cached_before_share": share(memory.cached_before),
+            "cached_after_share": share(memory.cached_after),
+            "mapped_resident_bytes": memory.resident,
+            "mapped_huge_bytes": memory.huge,
+            "dirty_bytes": memory.dirty,
+            "device_read_bytes": memory.read,
+            "tlb_shootdowns": memory.shootdowns,
         }
-    )
+
+    return Summary(by_metric(taken(samples.own, Memory), metrics))
 
 
 _NS = Quantity.TIME
 RESULTS = Results(
     measures={
-        Pass.CHECK: Measure(figures=Checked, layout=Layout.of(blocks=U64, bytes=U64), summarise=_checked),
+        Pass.CHECK: Measure(figures=Checked, layout=Layout.like(Checked), summarise=_checked),
         Pass.THROUGHPUT: replace(throughput.MEASURE, summarise=_throughput),
         Pass.LATENCY: Measure(figures=Latencies, layout=_LATENCIES, unpack=_unpacked, summarise=_latencies),
-        Pass.FOOTPRINT: Measure(figures=Memory, layout=_MEMORY, summarise=_memory),
+        Pass.FOOTPRINT: Measure(figures=Memory, layout=Layout.like(Memory), summarise=_memory),
         Pass.COUNTERS: counters.MEASURE,
     },
     metrics=METRICS,

@@ -11,8 +11,8 @@ from memtool.kinds.graph.metrics import METRICS, UTILISATIONS, WINDOWS_NS
 from memtool.kinds.graph.sheets import PICTURES, SHEETS
 from memtool.kinds.graph.words import heading, remarks, why_not
 from memtool.passes import Pass, counters, heap, histogram, throughput
-from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Standstills, Summary, taken
-from memtool.passes.layout import KNOWN, U64, Array, Asked, Counts, Layout, known
+from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Standstills, Summary, by_metric, taken
+from memtool.passes.layout import U64, Array, Asked, Counts, Layout, known
 from memtool.passes.timing import Pairs
 
 _MILLIONTHS = 1e6
@@ -95,13 +95,8 @@ class HeapFigures(Figures):
 
 def _checked(samples: CellSamples) -> Summary:
     seen = taken(samples.own, Check)
-    if not seen:
-        return Summary()
-    figures = {
-        "floating_bytes": Figure([(sample.block, sample.figures.floating_bytes) for sample in seen]),
-        "leaked_bytes": Figure([(sample.block, sample.figures.unreclaimed_bytes) for sample in seen]),
-    }
-    return Summary(figures, proof={"invariants_checked": sum(sample.figures.checks for sample in seen)})
+    figures = by_metric(seen, lambda of: {"floating_bytes": of.floating_bytes, "leaked_bytes": of.unreclaimed_bytes})
+    return Summary(figures, proof={"invariants_checked": sum(sample.figures.checks for sample in seen)} if seen else {})
 
 
 def _timed(samples: CellSamples) -> Summary:
@@ -116,12 +111,8 @@ def _timed(samples: CellSamples) -> Summary:
 
 
 def _paused(samples: CellSamples) -> Summary:
-    seen = taken(samples.own, Pauses)
-    if not seen:
-        return Summary()
     tick = samples.clock.ns_per_tick
-    by_sample = [(sample.block, _pauses(sample.figures, tick) | _split(sample.figures, samples)) for sample in seen]
-    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+    return Summary(by_metric(taken(samples.own, Pauses), lambda of: _pauses(of, tick) | _split(of, samples)))
 
 
 def _split(of: Pauses, samples: CellSamples) -> dict[str, float | None]:
@@ -157,11 +148,7 @@ def _pauses(of: Pauses, tick: float) -> dict[str, float | None]:
 
 
 def _footprints(samples: CellSamples) -> Summary:
-    seen = taken(samples.own, HeapFigures)
-    if not seen:
-        return Summary()
-    by_sample = [(sample.block, _of(sample.figures, samples)) for sample in seen]
-    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+    return Summary(by_metric(taken(samples.own, HeapFigures), lambda of: _of(of, samples)))
 
 
 def _of(heap_figures: HeapFigures, samples: CellSamples) -> dict[str, float | None]:
@@ -191,7 +178,7 @@ def _of(heap_figures: HeapFigures, samples: CellSamples) -> dict[str, float | No
 
 
 def _unpack_pauses(held: Any, parts: Mapping[str, Sequence[int]], asked: object) -> dict[str, Any]:  # noqa: ANN401
-    numbers = held["course"][: 4 * held.pop("course_length")]
+    numbers = held["course"]["numbers"][: 4 * held["course"]["length"]]
     causes = (CAUSES[cause] for cause in numbers[2::4])
     course = zip(numbers[::4], numbers[1::4], causes, numbers[3::4], strict=True)
     return {**held, "utilisation": [known(share) for share in held["utilisation"]], "course": list(course)}
@@ -209,28 +196,16 @@ RESULTS = Results(
     measures={
         Pass.CHECK: Measure(
             figures=Check,
-            layout=Layout.of(
-                checks=U64, surviving_objects=U64, surviving_size=U64, floating_bytes=KNOWN, unreclaimed_bytes=KNOWN
-            ),
+            layout=Layout.like(Check),
             summarise=_checked,
         ),
         Pass.THROUGHPUT: replace(throughput.MEASURE, summarise=_timed),
         Pass.LATENCY: Measure(
             figures=Pauses,
-            layout=Layout.of(
-                pauses=U64,
-                maximum=U64,
-                pause_ticks=U64,
-                overtaken=KNOWN,
-                elapsed_ticks=U64,
+            layout=Layout.like(
+                Pauses,
                 utilisation=Array(U64, len(WINDOWS_NS)),
-                replay_ns=U64,
-                paused_ns=KNOWN,
-                guarded_ns=KNOWN,
-                unguarded_ns=KNOWN,
-                mutator_ns=KNOWN,
-                course_length=U64,
-                course=Array(U64, 4 * _COURSE),
+                course=Layout.of(length=U64, numbers=Array(U64, 4 * _COURSE)),
                 counts=Counts(histogram.BUCKETS),
             ),
             unpack=_unpack_pauses,
@@ -238,19 +213,7 @@ RESULTS = Results(
         ),
         Pass.FOOTPRINT: Measure(
             figures=HeapFigures,
-            layout=Layout.of(
-                limit=KNOWN,
-                collections=KNOWN,
-                minor_collections=U64,
-                forced_collections=U64,
-                marked_bytes=KNOWN,
-                copied_bytes=KNOWN,
-                promoted_bytes=KNOWN,
-                barrier_hits=KNOWN,
-                most_work=KNOWN,
-                peak_footprint_bytes=KNOWN,
-                peak_resident_bytes=U64,
-            ),
+            layout=Layout.like(HeapFigures),
             summarise=_footprints,
             differ=_differ,
         ),
