@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from memtool.passes import Pass
+from memtool.passes.latency import PERCENTILES
 
 Direction = Literal["lower", "higher", "neither"]
 Scope = Literal["events", "code", "job"]
@@ -46,3 +48,10 @@ class MetricInfo:
     def written_unit(self) -> str:
         """Return the unit to write after a value; empty for a plain number."""
         return "" if self.unit == "1" else self.unit
+
+
+def percentiles(of: str, names: Iterable[str], meaning: str) -> Iterator[MetricInfo]:
+    """Yield the metrics ``{of}_{name}_ns`` for these names of percentiles; ``meaning``: which take no longer."""
+    for name in names:
+        share = "half" if name == "p50" else f"{PERCENTILES[name]:g} %"
+        yield MetricInfo(f"{of}_{name}_ns", "ns", f"{share} of all {meaning}", measured_by=Pass.LATENCY)

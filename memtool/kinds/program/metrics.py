@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from memtool.kinds.metric import MetricInfo
 from memtool.passes import Pass
 
@@ -12,56 +14,34 @@ _COUNTS = {
     "tree_involuntary_switches": "times that a thread was taken off its processor",
     "tree_processes": "most processes seen alive at once",
 }
+_of_program = partial(MetricInfo, measured_by=Pass.PROGRAM)
+_time = partial(MetricInfo, measured_by=Pass.PROGRAM, in_milliseconds=True)
+
 METRICS = (
-    MetricInfo(
+    _time(
         "wall_time_ns",
         "ns",
         "time from exec to the end of the program; for a server the time of its load",
-        measured_by=Pass.PROGRAM,
-        in_milliseconds=True,
         headline=True,
     ),
-    MetricInfo(
-        "cpu_time_ns",
-        "ns",
-        "processor time of the program and all its descendants, user and system",
-        measured_by=Pass.PROGRAM,
-        in_milliseconds=True,
-        headline=True,
-    ),
-    MetricInfo(
-        "user_time_ns",
-        "ns",
-        "part of the processor time spent in the programs themselves",
-        measured_by=Pass.PROGRAM,
-        in_milliseconds=True,
-    ),
-    MetricInfo(
-        "system_time_ns",
-        "ns",
-        "part of the processor time spent in the kernel",
-        measured_by=Pass.PROGRAM,
-        in_milliseconds=True,
-    ),
-    MetricInfo(
+    _time("cpu_time_ns", "ns", "processor time of the program and all its descendants, user and system", headline=True),
+    _time("user_time_ns", "ns", "part of the processor time spent in the programs themselves"),
+    _time("system_time_ns", "ns", "part of the processor time spent in the kernel"),
+    _of_program(
         "tree_peak_resident_bytes",
         "B",
         "most resident memory of the program and its descendants at once, each page once: exact for one process, "
         "otherwise the most seen by samples every 2 ms or more (proportional set sizes)",
-        measured_by=Pass.PROGRAM,
         headline=True,
     ),
-    MetricInfo(
-        "largest_process_resident_bytes",
-        "B",
-        "the kernel's high-water mark of the one process that held most",
-        measured_by=Pass.PROGRAM,
+    _of_program(
+        "largest_process_resident_bytes", "B", "the kernel's high-water mark of the one process that held most"
     ),
     *(
-        MetricInfo(name, "1", f"{meaning}, program and descendants", by_difference=True, measured_by=Pass.PROGRAM)
+        _of_program(name, "1", f"{meaning}, program and descendants", by_difference=True)
         for name, meaning in _COUNTS.items()
     ),
-    MetricInfo(
+    _of_program(
         "exit_status",
         "1",
         "exit status of the program",
@@ -69,13 +49,6 @@ METRICS = (
         by_difference=True,
         gated=False,
         may_be_negative=True,
-        measured_by=Pass.PROGRAM,
     ),
-    MetricInfo(
-        "ready_time_ns",
-        "ns",
-        "from the start of a server until it was ready",
-        measured_by=Pass.PROGRAM,
-        in_milliseconds=True,
-    ),
+    _time("ready_time_ns", "ns", "from the start of a server until it was ready"),
 )
