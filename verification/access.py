@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from statistics import median
 
 from memtool.host import counters
 from memtool.host.counters import Counter
@@ -13,7 +10,7 @@ from memtool.kinds.access.names import width_of
 from memtool.model import CellResult, Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import ratio_of_times, run, value
 from verification.outcome import Line, Result, Verdict
 
 ALIGNMENTS = (16, 64, 256)
@@ -33,7 +30,7 @@ def padding_lines(allocators: Mapping[str, str] = {"arena": "arena", "pool": "po
         cells = _cells(workload, ",".join(specs.values()), (Pass.FOOTPRINT,), blocks=2)
         expected = (alignment - 1) / 2
         for name, spec in specs.items():
-            (ours,) = (_value(cell, "padding_bytes") for row, cell in cells.items() if row.startswith(spec))
+            (ours,) = (value(cell, "padding_bytes") for row, cell in cells.items() if row.startswith(spec))
             yield Line(
                 f"mean padding of {name}, aligned to {alignment}, sizes 1 to {alignment} alike",
                 f"(A - 1) / 2 = {expected}, ± {NEAR:.0%}",
@@ -50,7 +47,7 @@ def sharing_lines(blocks: int = 10) -> Iterator[Line]:
     if shared.status is Status.EXCLUDED:
         yield Line(quantity, published, shared.reason or "", Verdict.NOT_RUN)
         return
-    ratio = _ratio(shared, apart)
+    ratio = ratio_of_times(shared, apart)
     yield Line(quantity, published, f"{ratio:.1f}", Verdict.of(ratio >= TWICE))
 
 
@@ -68,8 +65,8 @@ def load_lines(blocks: int = 10) -> Iterator[Line]:
         if aligned.status is Status.EXCLUDED:
             yield Line(quantity, published, aligned.reason or "", Verdict.NOT_RUN)
             continue
-        split, crossed = _ratio(line, aligned), _ratio(page, aligned)
-        ours = f"{split:.2f}; {crossed:.2f} (a page / a line: {_ratio(page, line):.2f})"
+        split, crossed = ratio_of_times(line, aligned), ratio_of_times(page, aligned)
+        ours = f"{split:.2f}; {crossed:.2f} (a page / a line: {ratio_of_times(page, line):.2f})"
         yield Line(quantity, published, ours, Verdict.of(split > 1 and crossed > 1))
 
 
@@ -84,13 +81,13 @@ def huge_page_lines(blocks: int = 10, size: str = "64KiB") -> Iterator[Line]:
     if huge.status is Status.EXCLUDED:
         yield Line(quantity.format("time"), "< 1", huge.reason or "", Verdict.NOT_RUN)
         return
-    ratio = _ratio(huge, small)
+    ratio = ratio_of_times(huge, small)
     yield Line(quantity.format("time"), "< 1", f"{ratio:.2f}", Verdict.of(ratio < 1))
     if counts:
-        own, other = _value(huge, "instructions_per_op"), _value(small, "instructions_per_op")
+        own, other = value(huge, "instructions_per_op"), value(small, "instructions_per_op")
         same = Verdict.of(abs(own / other - 1) <= NEAR)
         yield Line(quantity.format("instructions of a read"), "the same, ± 1 %", f"{own:.2f} / {other:.2f}", same)
-    own, other = _value(huge, "minor_faults"), _value(small, "minor_faults")
+    own, other = value(huge, "minor_faults"), value(small, "minor_faults")
     near = Verdict.of(abs(other / own / HUGE - 1) <= 0.05)
     yield Line(quantity.format("faults"), f"1/{HUGE}, ± 5 %", f"1/{other / own:.0f} ({own:,.0f} / {other:,.0f})", near)
 
@@ -106,40 +103,13 @@ def _cells(
     access: str, allocators: str, passes: Sequence[Pass], *, blocks: int, regions: Sequence[str] = ("anonymous",)
 ) -> dict[str, CellResult]:
     """Return the cells of a workload by their allocators, and by their regions where these are not the first."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workload = folder / "access.yaml"
-        workload.write_text(f"name: access\naccess: {{{access}}}\n", encoding="utf-8")
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=allocators,
-            regions=tuple(regions),
-            passes=tuple(passes),
-            blocks=blocks,
-            footprint_repeats=2,
-            output=folder / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is not Status.FAILED, cell.reason
+    options = BenchOptions(
+        allocators=allocators, regions=tuple(regions), passes=tuple(passes), blocks=blocks, footprint_repeats=2
+    )
     return {
         cell.cell.allocator + (f" on {cell.cell.region}" if cell.cell.region != regions[0] else ""): cell
-        for cell in cells
+        for cell in run(f"name: access\naccess: {{{access}}}\n", options)
     }
-
-
-def _value(cell: CellResult, metric: str) -> float:
-    value = cell.metrics[metric].value
-    assert value is not None
-    return value
-
-
-def _ratio(head: CellResult, base: CellResult) -> float:
-    """Return the median of the ratios of two times, taken block by block."""
-    times = [cell.metrics["time_per_op_ns"] for cell in (head, base)]
-    by_block = [dict(zip(time.blocks, time.samples, strict=True)) for time in times]
-    return median(by_block[0][block] / by_block[1][block] for block in by_block[0].keys() & by_block[1].keys())
 
 
 ACCESS = Result(

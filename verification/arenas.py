@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from memtool.engine.abi.binding import Heap
-from memtool.model import Status
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure, ratio
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -47,32 +42,18 @@ Times = Mapping[str, Sequence[float]]
 
 def growth_times(allocators: Sequence[str]) -> Times:
     """Return how long it takes to fill and destroy a container on each."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workload = folder / "growth.yaml"
-        workload.write_text(GROWTH)
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=",".join(allocators),
-            passes=(Pass.THROUGHPUT,),
-            blocks=BLOCKS,
-            output=folder / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is Status.OK, cell.reason
-    return {cell.cell.allocator: cell.metrics["time_per_op_ns"].samples for cell in cells}
+    cells = measure(GROWTH, (Pass.THROUGHPUT,), BLOCKS, allocators)
+    return {allocator: cell.metrics["time_per_op_ns"].samples for allocator, cell in cells.items()}
 
 
 def order_lines(times: Times) -> Iterator[Line]:
-    """Compare the order of times. Ratios within a block, so that a slow moment of the machine meets both."""
+    """Compare the order of times."""
 
-    def ratio(upper: str, lower: str) -> float:
-        return statistics.median(a / b for a, b in zip(times[upper], times[lower], strict=True))
+    def between(upper: str, lower: str) -> float:
+        return ratio(times[upper], times[lower])
 
     quantity = "time to fill and destroy a container of 20,000 nodes"
-    monotonic, pool = ratio("bump", "segregated-pool"), ratio("segregated-pool", "new-delete")
+    monotonic, pool = between("bump", "segregated-pool"), between("segregated-pool", "new-delete")
     yield Line(
         quantity,
         "monotonic <= pool < new/delete",
@@ -81,8 +62,8 @@ def order_lines(times: Times) -> Iterator[Line]:
     )
     # The paper's pool is Bloomberg's own. Libstdc++'s is another one, and slower than glibc's malloc: of its place in
     # the order only the first half carries over, and the other half is shown.
-    monotonic, pool = ratio(PMR_MONOTONIC, PMR_POOL), ratio(PMR_MONOTONIC, "new-delete")
-    slower = ratio(PMR_POOL, "new-delete")
+    monotonic, pool = between(PMR_MONOTONIC, PMR_POOL), between(PMR_MONOTONIC, "new-delete")
+    slower = between(PMR_POOL, "new-delete")
     yield Line(
         f"{quantity}, std::pmr of libstdc++",
         "monotonic <= pool, monotonic < new/delete",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 from memtool.passes import Pass
-from verification.cells import measure
+from verification.cells import measure, ratio, value
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -35,16 +34,16 @@ def measured() -> Iterator[Line]:
         (arena, "an arena, which moves a pointer through chunks", "as fast, within a tenth", 1 - WITHIN),
         (bump, "the bump allocator, which asks its region each time", "no slower, within a tenth", 0.0),
     ):
-        ratio = statistics.median(one / other for one, other in zip(ours, others, strict=True))
+        slower = ratio(ours, others)
         yield Line(
             f"time of an allocation on semispace between collections / on {name}",
             published,
-            f"{ratio:.2f}",
-            Verdict.of(least <= ratio <= 1 + WITHIN),
+            f"{slower:.2f}",
+            Verdict.of(least <= slower <= 1 + WITHIN),
         )
     rows = ["deferred-counting", "reference-counting"]
     cells = measure(LINKED, (Pass.LATENCY,), BLOCKS, rows)
-    deferred, immediate = (cells[row].metrics["barrier_ns_per_op"].value or 0.0 for row in rows)
+    deferred, immediate = (value(cells[row], "barrier_ns_per_op") for row in rows)
     yield Line(
         "barriers of deferred reference counting / of immediate, in ns of processor time an operation",
         "less: writes to roots are not counted",

@@ -7,15 +7,13 @@ run. Heaps that give a block back to its owner need no more for a long run than 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
-from memtool.model import Mode, Status
+from memtool.model import Mode
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 
 LENGTHS = (50_000, 100_000, 200_000)
@@ -34,27 +32,9 @@ touch: none
 
 def footprints(allocator: str) -> list[float]:
     """Return the greatest footprint in bytes for each length, replayed in the recorded order on real threads."""
-    greatest = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for allocations in LENGTHS:
-            workload = folder / f"{allocations}.yaml"
-            workload.write_text(WORKLOAD.format(allocations=allocations))
-            options = BenchOptions(
-                workloads=(str(workload),),
-                allocators=allocator,
-                mode=Mode.LOCKSTEP,
-                passes=(Pass.FOOTPRINT,),
-                blocks=1,
-                output=folder / f"out-{allocations}",
-                draw_plots=False,
-            )
-            (cell,) = bench(options, lambda *_: None).run.cells
-            assert cell.status is Status.OK, cell.reason
-            value = cell.metrics["peak_footprint_bytes"].value
-            assert value is not None
-            greatest.append(value)
-    return greatest
+    options = BenchOptions(allocators=allocator, mode=Mode.LOCKSTEP, passes=(Pass.FOOTPRINT,), blocks=1)
+    cells = [cell for length in LENGTHS for cell in run(WORKLOAD.format(allocations=length), options)]
+    return [value(cell, "peak_footprint_bytes") for cell in cells]
 
 
 def lines(keeps: str = KEEPS, give_back: Sequence[str] = RETURN) -> Iterator[Line]:

@@ -12,10 +12,9 @@ from memtool.engine.loading import package_folder
 from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter
-from memtool.model import Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 
 STRATEGIES = ("segregated-pool", "tlsf", "buddy", "slab")
@@ -55,15 +54,13 @@ def lines(strategies: Sequence[str] = STRATEGIES) -> Iterator[Line]:
     reason = counters.why_not(Counter.CALLGRIND)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        workload = folder / "calls.yaml"
-        workload.write_text(_WORKLOAD)
         for strategy in strategies:
             quantity, published = f"instructions an operation, {strategy} --as malloc / preloaded", f"1 ± {MOST:.0%}"
             if reason is not None:
                 yield Line(quantity, published, reason, Verdict.NOT_RUN)
                 continue
             try:
-                own, preloaded = _counted(workload, strategy, library(strategy, folder), folder)
+                own, preloaded = _counted(strategy, library(strategy, folder))
             except (subprocess.CalledProcessError, FileNotFoundError, InputError) as problem:
                 yield Line(quantity, published, f"no library: {problem}", Verdict.NOT_RUN)
                 continue
@@ -73,25 +70,16 @@ def lines(strategies: Sequence[str] = STRATEGIES) -> Iterator[Line]:
             )
 
 
-def _counted(workload: Path, strategy: str, built: Path, folder: Path) -> tuple[float, float]:
+def _counted(strategy: str, built: Path) -> tuple[float, float]:
     options = BenchOptions(
-        workloads=(str(workload),),
         allocators=f"{strategy},{built}",
         blocks=1,
         passes=(Pass.COUNTERS,),
         counters=str(Counter.CALLGRIND),
         counter_repeats=1,
         as_malloc=True,
-        output=folder / strategy,
-        draw_plots=False,
     )
-    counts = []
-    for cell in bench(options, lambda *_: None).run.cells:
-        assert cell.status is Status.OK, cell.reason
-        value = cell.metrics["instructions_per_op"].value
-        assert value is not None
-        counts.append(value)
-    own, preloaded = counts
+    own, preloaded = (value(cell, "instructions_per_op") for cell in run(_WORKLOAD, options))
     return own, preloaded
 
 

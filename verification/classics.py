@@ -10,17 +10,15 @@ what a process has at its start decides.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 
 from memtool.allocators.system import why_missing
-from memtool.model import CellResult, Mode, Status
+from memtool.model import Mode
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 
 ALLOCATORS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
@@ -67,28 +65,17 @@ def replay(classic: str) -> dict[str, tuple[float, float]]:
 
     As a process has it: each replay is the first and only one of its worker, on threads side by side.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        options = BenchOptions(
-            workloads=(f"classic/{classic}",),
-            allocators=",".join(ALLOCATORS),
-            mode=Mode.PARALLEL,
-            cold=True,
-            passes=(Pass.THROUGHPUT, Pass.FOOTPRINT),
-            blocks=BLOCKS,
-            footprint_repeats=1,
-            output=Path(folder) / "run",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    figures = ((cell, _value(cell, "cpu_ns_per_op"), _value(cell, "peak_resident_bytes")) for cell in cells)
+    options = BenchOptions(
+        workloads=(f"classic/{classic}",),
+        allocators=",".join(ALLOCATORS),
+        mode=Mode.PARALLEL,
+        cold=True,
+        passes=(Pass.THROUGHPUT, Pass.FOOTPRINT),
+        blocks=BLOCKS,
+        footprint_repeats=1,
+    )
+    figures = ((cell, value(cell, "cpu_ns_per_op"), value(cell, "peak_resident_bytes")) for cell in run(None, options))
     return {cell.cell.allocator: (time, memory / 2**20) for cell, time, memory in figures}
-
-
-def _value(cell: CellResult, metric: str) -> float:
-    assert cell.status is Status.OK, cell.reason
-    value = cell.metrics[metric].value
-    assert value is not None
-    return value
 
 
 def lines(originals: Mapping[str, Original] = ORIGINALS, measure: Measure = replay) -> Iterator[Line]:

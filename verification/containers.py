@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from memtool.passes import Pass
-from verification.cells import measure
+from verification.cells import measure, ratio
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -50,10 +50,6 @@ def footprint_lines() -> Iterator[Line]:
         )
 
 
-def _ratio(upper: Sequence[float], lower: Sequence[float]) -> float:
-    return statistics.median(above / below for above, below in zip(upper, lower, strict=True))
-
-
 def growth_lines() -> Iterator[Line]:
     """Compare the time to fill containers and to destroy them."""
     for kind in GROWN:
@@ -67,7 +63,7 @@ def growth_lines() -> Iterator[Line]:
             ]
             for name, cell in cells.items()
         }
-        first, second = _ratio(times[MONOTONIC], times[POOL]), _ratio(times[POOL], times[GLOBAL])
+        first, second = ratio(times[MONOTONIC], times[POOL]), ratio(times[POOL], times[GLOBAL])
         yield Line(
             f"time to fill {kind} with 20,000 elements and to destroy it",
             "monotonic <= pool < new/delete",
@@ -106,15 +102,15 @@ def locality_lines() -> Iterator[Line]:
         cells = measure(CHURN.format(**sizes), (Pass.THROUGHPUT,), BLOCKS, [POOL])
         own, shared = (cells[name].metrics["traverse_churned_ns"].samples for name in (OWN, SHARED))
         gains.append(statistics.median(two - one for one, two in zip(own, shared, strict=True)))
-        ratio, gain = _ratio(own, shared), gains[-1] / gains[0]
-        figures = f"{ratio:.2f} ({statistics.median(own):.2f} and {statistics.median(shared):.2f} ns an element)"
+        faster, gain = ratio(own, shared), gains[-1] / gains[0]
+        figures = f"{faster:.2f} ({statistics.median(own):.2f} and {statistics.median(shared):.2f} ns an element)"
         yield Line(
             f"traversal after churn, {sizes['containers']} lists of {sizes['elements']}: a heap each / one heap",
             "faster (the whole run: 0.29)"
             if sizes is LARGE
             else f"gains at most {LITTLE:.0%} of that (the whole run: 1.42)",
             figures if sizes is LARGE else f"{figures}: {gain:.1%} of the gain",
-            Verdict.of(ratio <= BETTER if sizes is LARGE else gain <= LITTLE),
+            Verdict.of(faster <= BETTER if sizes is LARGE else gain <= LITTLE),
         )
 
 

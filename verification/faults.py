@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from memtool.allocators import regions
-from memtool.model import Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 
 FAULTS = {"anonymous": 65_536, "hugepages": 128, "populate": 0}
@@ -38,24 +35,9 @@ def lines(faults: dict[str, int] = FAULTS) -> Iterator[Line]:
 
 
 def _measure(region: str) -> float:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workload = folder / "touch.yaml"
-        workload.write_text("name: touch\nallocations: 1\ntouch: pages\npattern: {ramp: {size: 256MiB}}\n")
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators="bump",
-            regions=(region,),
-            passes=(Pass.FOOTPRINT,),
-            blocks=2,
-            output=folder / "out",
-            draw_plots=False,
-        )
-        (cell,) = bench(options, lambda *_: None).run.cells
-    assert cell.status is Status.OK, cell.reason
-    measured = cell.metrics["minor_faults"].value
-    assert measured is not None
-    return measured
+    options = BenchOptions(allocators="bump", regions=(region,), passes=(Pass.FOOTPRINT,), blocks=2)
+    (cell,) = run("name: touch\nallocations: 1\ntouch: pages\npattern: {ramp: {size: 256MiB}}\n", options)
+    return value(cell, "minor_faults")
 
 
 PAGE_FAULTS = Result(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from statistics import median
 
 from memtool.kinds.file import place
 from memtool.model import CellResult
 from memtool.passes import Pass
-from verification.cells import measure
+from verification.cells import measure, ratio_of_times, value
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -30,14 +29,14 @@ def beyond_lines() -> Iterator[Line]:
         yield from fault_lines()
         return
     cells = _of_file(BEYOND, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
-    ratio = _ratio(cells[MAPPED], cells[DIRECT])
+    ratio = ratio_of_times(cells[MAPPED], cells[DIRECT])
     yield Line(quantity, published, f"{ratio:.2f} ({_times(cells, MAPPED, DIRECT)})", Verdict.of(ratio > 1))
 
 
 def within_lines() -> Iterator[Line]:
     """Compare the same reads of a file that is cached: the mapping is faster there."""
     cells = _of_file(WITHIN, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
-    ratio = _ratio(cells[MAPPED], cells[DIRECT])
+    ratio = ratio_of_times(cells[MAPPED], cells[DIRECT])
     yield Line(
         f"random reads of what is cached: {MAPPED} / {DIRECT}",
         "mmap is ahead while memory holds the file: < 1",
@@ -51,7 +50,7 @@ def scan_lines() -> Iterator[Line]:
     ratios: list[float] = []
     for block in SCANNED:
         cells = _of_file(f"pattern: scan, size: 64MiB, block: {block}", ("mmap-populate", READ), (Pass.THROUGHPUT,))
-        ratios.append(_ratio(cells["mmap-populate"], cells[READ]))
+        ratios.append(ratio_of_times(cells["mmap-populate"], cells[READ]))
         is_least = len(ratios) == 1
         yield Line(
             f"scan of what is cached, {block} at a time: mmap-populate / {READ}",
@@ -72,8 +71,7 @@ def fault_lines(mapped: str = MAPPED) -> Iterator[Line]:
         return
     size = COLD_PAGES * PAGE
     cold = f"pattern: random-read, size: {size}, accesses: {COLD_READS}, cache: cold"
-    faults = _of_file(cold, (mapped,), (Pass.FOOTPRINT,))[mapped].metrics["major_faults"].value
-    assert faults is not None
+    faults = value(_of_file(cold, (mapped,), (Pass.FOOTPRINT,))[mapped], "major_faults")
     yield Line(quantity, published, f"{faults:,.0f}", Verdict.of(abs(faults / expected - 1) <= 0.05))
 
 
@@ -89,16 +87,9 @@ def _of_file(file: str, ways: tuple[str, ...], passes: tuple[Pass, ...]) -> Mapp
     return measure(f"name: mapping\nfile: {{{file}, ways: [{', '.join(ways)}]}}\n", passes, BLOCKS)
 
 
-def _ratio(head: CellResult, base: CellResult) -> float:
-    """Return the median of the ratios of two times, taken block by block."""
-    times = [cell.metrics["time_per_op_ns"] for cell in (head, base)]
-    by_block = [dict(zip(time.blocks, time.samples, strict=True)) for time in times]
-    return median(by_block[0][block] / by_block[1][block] for block in by_block[0].keys() & by_block[1].keys())
-
-
 def _times(cells: Mapping[str, CellResult], *ways: str) -> str:
-    values = [cells[way].metrics["time_per_op_ns"].value or 0.0 for way in ways]
-    return " and ".join(f"{value / 1000:,.2f}" for value in values) + " µs a read"
+    times = [value(cells[way], "time_per_op_ns") for way in ways]
+    return " and ".join(f"{time / 1000:,.2f}" for time in times) + " µs a read"
 
 
 MAPPING = Result(

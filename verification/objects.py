@@ -15,7 +15,7 @@ from memtool.host.counters import Counter
 from memtool.model import Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import ratio, run
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 15
@@ -27,7 +27,7 @@ MOST_ADDED_NS = 0.5
 """What an arena may add to a construction that is itself over in the time of a few instructions."""
 ALLOCATORS = ("segregated-pool", "tlsf", "glibc")
 _WORKLOAD = """\
-name: {name}
+name: objects
 construct: {{type: {type}, objects: {objects}, rounds: {rounds}, ways: [{ways}]}}
 """
 HAND_WRITTEN = Path(__file__).parent.parent / "benchmarks/native/handwritten_objects.cpp"
@@ -37,46 +37,38 @@ Samples = Mapping[str, Sequence[float]]
 
 def measure(type_: str, ways: Sequence[str], allocators: str, run_pass: Pass, *, blocks: int = BLOCKS) -> Samples:
     """Return a figure of each row: times, or instructions."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workload = folder / "objects.yaml"
-        objects = _IN_CACHE.get(type_, OBJECTS)
-        written = {"name": "objects", "type": type_, "objects": objects, "rounds": ROUNDS, "ways": ", ".join(ways)}
-        workload.write_text(_WORKLOAD.format(**written))
-        counts = run_pass is Pass.COUNTERS
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=allocators,
-            passes=(run_pass,),
-            blocks=blocks,
-            counters="callgrind" if counts else "none",
-            counter_repeats=1,
-            output=folder / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    failed = next((cell.reason for cell in cells if cell.status is Status.FAILED), None)
-    assert failed is None, failed
+    counts = run_pass is Pass.COUNTERS
+    options = BenchOptions(
+        allocators=allocators,
+        passes=(run_pass,),
+        blocks=blocks,
+        counters="callgrind" if counts else "none",
+        counter_repeats=1,
+    )
+    objects = _IN_CACHE.get(type_, OBJECTS)
+    cells = run(_WORKLOAD.format(type=type_, objects=objects, rounds=ROUNDS, ways=", ".join(ways)), options)
     metric = "instructions_per_op" if counts else "time_per_op_ns"
     return {cell.cell.allocator: cell.metrics[metric].samples for cell in cells if cell.status is Status.OK}
 
 
 def placement_line(type_: str, times: Samples) -> Line:
     """Compare placement in an arena that is dropped whole with construction in place."""
-    pairs = [*zip(times["arena@dropped"], times["in-place"], strict=True)]
-    ratio = statistics.median(a / b for a, b in pairs)
-    added = statistics.median(a - b for a, b in pairs)
+    apart = ratio(times["arena@dropped"], times["in-place"])
     return Line(
         f"time of a {type_}, placed in an arena that is dropped / constructed in place",
         f"no more than 1 + {SAME_AS_IN_PLACE:.0%}",
-        f"{ratio:.3f} ({added:+.2f} ns on {statistics.median(times['in-place']):.1f})",
-        Verdict.of(ratio <= 1 + SAME_AS_IN_PLACE),
+        f"{apart:.3f} ({_added(times):+.2f} ns on {statistics.median(times['in-place']):.1f})",
+        Verdict.of(apart <= 1 + SAME_AS_IN_PLACE),
     )
+
+
+def _added(times: Samples) -> float:
+    return statistics.median(a - b for a, b in zip(times["arena@dropped"], times["in-place"], strict=True))
 
 
 def added_line(times: Samples) -> Line:
     """Say what an arena adds to a construction of six stores, which is over in the time of its own few instructions."""
-    added = statistics.median(a - b for a, b in zip(times["arena@dropped"], times["in-place"], strict=True))
+    added = _added(times)
     return Line(
         "time of a particle, placed in an arena that is dropped, less construction in place",
         f"at most {MOST_ADDED_NS} ns",

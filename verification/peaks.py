@@ -11,10 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from memtool.allocators.registry import Registry, Unavailable
-from memtool.model import AllocatorPlan, AllocatorSpec, Status
+from memtool.model import AllocatorPlan, AllocatorSpec
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure
 from verification.outcome import Line, Result, Verdict
 
 MALLOCS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
@@ -58,25 +57,12 @@ def _spec(pattern: str, malloc: str) -> AllocatorSpec:
     return AllocatorSpec("new-delete", () if malloc == "glibc" else (("malloc", malloc),))
 
 
-def _ours(folder: Path, pattern: str, mallocs: tuple[str, ...]) -> dict[str, list[float]]:
+def _ours(pattern: str, mallocs: tuple[str, ...]) -> dict[str, Sequence[float]]:
     _, allocations, rest = PATTERNS[pattern]
-    workload = folder / f"{pattern}.yaml"
-    workload.write_text(f"name: {pattern}\nallocations: {allocations}\ntouch: all\n{rest}")
+    text = f"name: {pattern}\nallocations: {allocations}\ntouch: all\n{rest}"
     labels = {_spec(pattern, malloc).label: malloc for malloc in mallocs}
-    options = BenchOptions(
-        workloads=(str(workload),),
-        allocators=",".join(labels),
-        passes=(Pass.FOOTPRINT,),
-        blocks=REPEATS,
-        output=folder / f"{pattern}-out",
-        draw_plots=False,
-    )
-    peaks = {}
-    for cell in bench(options, lambda *_: None).run.cells:
-        assert cell.status is Status.OK, cell.reason
-        if cell.cell.allocator in labels:
-            peaks[labels[cell.cell.allocator]] = list(cell.metrics["peak_resident_bytes"].samples)
-    return peaks
+    cells = measure(text, (Pass.FOOTPRINT,), REPEATS, tuple(labels))
+    return {malloc: cells[label].metrics["peak_resident_bytes"].samples for label, malloc in labels.items()}
 
 
 def _agree(ours: Sequence[float], plain: Sequence[float]) -> bool:
@@ -98,8 +84,7 @@ def lines() -> Iterator[Line]:
         except Unavailable:
             continue
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        program = folder / "peaks"
+        program = Path(name) / "peaks"
         if compiler is not None:
             source = Path(__file__).with_name("native") / "peaks.cpp"
             subprocess.run([compiler, "-std=c++20", "-O1", "-fno-builtin", "-o", program, source], check=True)
@@ -109,7 +94,7 @@ def lines() -> Iterator[Line]:
                 yield Line(title, "as the plain program", "no C++ compiler here", Verdict.NOT_RUN)
                 continue
             plain = {malloc: _plain(program, pattern, plan) for malloc, plan in plans.items()}
-            ours = _ours(folder, pattern, tuple(plans))
+            ours = _ours(pattern, tuple(plans))
             agree = all(_agree(ours[label], plain[label]) for label in plain)
             yield Line(title, f"{_written(plain)}, each ± 5 % or 256 KiB", _written(ours), Verdict.of(agree))
 
