@@ -65,8 +65,4 @@ def notes_of(report: Report) -> list[str]:
         ("piece", "of the file dropped that could not be read: lines or records", report.dropped),
     )
     notes = [f"{plural(count, noun)} {words}" for noun, words, count in counted if count]
-    if report.damage is not None:
-        notes.append(f"the file is damaged or cut off after {report.read_bytes:,} bytes: {report.damage}")
-    if report.first_damage is not None:
-        notes.append(f"the first damage is at byte {report.first_damage:,} of the unpacked content")
-    return notes
+    return [*notes, *report.places()]

@@ -34,6 +34,13 @@ class Report:
         if self.first_damage is None:
             self.first_damage = offset
 
+    def places(self) -> Iterator[str]:
+        """Yield where the file is damaged, one sentence each."""
+        if self.damage is not None:
+            yield f"the file is damaged or cut off after {self.read_bytes:,} bytes: {self.damage}"
+        if self.first_damage is not None:
+            yield f"the first damage is at byte {self.first_damage:,} of the unpacked content"
+
 
 class Decoder(ABC):
     """Reads one format."""

@@ -5,21 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from memtool.workload.importers import (
-    android,
-    call_lines,
-    heaptrack,
-    logalloc,
-    malloc_lab,
     malloc_trace_utils,
     memray,
     minimalloc,
-    mtrace,
+    native,
     plain,
     pprof,
     profiles,
     trace,
-    valgrind,
-    wee_alloc,
 )
 from memtool.workload.importers.content import head_of
 from memtool.workload.importers.importer import Importer
@@ -30,18 +23,12 @@ IMPORTERS: tuple[Importer, ...] = (
     minimalloc.IMPORTER,
     malloc_trace_utils.IMPORTER,
     memray.IMPORTER,
-    heaptrack.IMPORTER,
-    android.IMPORTER,
-    mtrace.IMPORTER,
-    valgrind.IMPORTER,
-    logalloc.IMPORTER,
-    malloc_lab.IMPORTER,
-    wee_alloc.IMPORTER,
+    *native.FORMATS,
     profiles.JEMALLOC,
     profiles.STATISTICS,
     profiles.GPERFTOOLS,
     pprof.IMPORTER,
-    call_lines.IMPORTER,
+    native.CALLS,
 )
 """In the order in which they are asked whether a file is theirs; the most specific formats come first."""
 

@@ -104,10 +104,7 @@ _UNKNOWN = (
 def _damage(report: Report) -> Iterator[str]:
     if report.dropped:
         yield f"{plural(report.dropped, 'line')} dropped that could not be read"
-    if report.damage is not None:
-        yield f"the file is damaged or cut off after {report.read_bytes:,} bytes: {report.damage}"
-    if report.first_damage is not None:
-        yield f"the first damage is at byte {report.first_damage:,} of the unpacked content"
+    yield from report.places()
 
 
 def _rows(profile: Profile) -> list[tuple[int, float, float]]:
