@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from memtool.allocators.own.brought import DEFAULT_ALIGNMENT, adopted_limits
 from memtool.engine.abi import binding
+from memtool.host import machine
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -50,6 +51,11 @@ def why_not(
         _why_too_much(plan, trace, available),
     )
     return next(filter(None, reasons), None)
+
+
+def why_not_here(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    """Return the same for this machine, with the memory that it can still provide."""
+    return why_not(plan, trace, available=machine.available_memory())
 
 
 def why_not_collected(plan: AllocatorPlan, trace: TraceInfo, *, has_references: bool) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -92,6 +93,26 @@ class Work:
     """Returns an inspection as text, without its definition."""
     has_picture: bool = False
     """Whether its characteristics can be drawn (report/plots/characteristics.py)."""
+
+
+def refuse_options(path: Path, threads: int | None, rate: int | None, why: str) -> None:
+    """Raise InputError for options that files of a kind without threads and rates do not have."""
+    for name, given in (("threads", threads), ("rates", rate)):
+        if given is not None:
+            raise InputError(f"{path}: with {option(name)} {given}: {why}")
+
+
+def in_memory(name: str, image: bytes) -> int:
+    """Return the descriptor of a file in memory with this content."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        left = memoryview(image)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @cache

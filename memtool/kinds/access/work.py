@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from memtool.errors import InputError, option
 from memtool.kinds.access.names import AS_GIVEN, Aligned, Counting, Load, Pattern, alignment_of, width_of
 from memtool.kinds.ways import Way, by_pointer
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -54,9 +52,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     """Return the kernel's input; the kernel draws sizes and orders. Raises InputError."""
     from memtool.workload.trace import Trace
 
-    for field, option_value in (("threads", threads), ("rates", rate)):
-        if option_value is not None:
-            raise InputError(f"{path}: with {option(field)} {option_value}: accesses have none")
+    refuse_options(path, threads, rate, "accesses have none")
     workload = _read(path)
     access = workload.access
     drawn = workload.seed if seed is None else seed
@@ -64,8 +60,6 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     blocks, alignment, *rest = (getattr(access, name) for name in _FIELDS)
     image = _IMAGE.pack(_MAGIC, drawn, blocks, low, high, alignment, *rest)
     ways = hashlib.blake2b(image + "\0".join(access.ways).encode(), digest_size=16)
-    descriptor = os.memfd_create("memtool-access", os.MFD_CLOEXEC)
-    os.write(descriptor, image)
     requested = sum(sizes(drawn, blocks, low, high)) if low < high else blocks * low
     info = TraceInfo(
         name=workload.name,
@@ -87,7 +81,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
         touch="pages",
         facts={"ways": list(access.ways), **{name: getattr(access, name) for name in _FIELDS[2:]}},
     )
-    return Trace(info, descriptor, len(image), 0.0)
+    return Trace(info, in_memory("memtool-access", image), len(image), 0.0)
 
 
 def sizes(seed: int, blocks: int, low: int, high: int) -> list[int]:
@@ -113,7 +107,7 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     if not plan.strategy:
         return None
     aligned = replace(trace, largest_alignment=alignment_of(way) or trace.largest_alignment)
-    return pairing.why_not(plan, aligned, available=machine.available_memory())
+    return pairing.why_not_here(plan, aligned)
 
 
 def _why_no_load(way: str) -> str | None:

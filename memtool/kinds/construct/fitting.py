@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from memtool.allocators import pairing
-from memtool.host import machine
 from memtool.kinds.construct.ways import ARRAYS, COUNTED, DROPPED, INLINED, OF_THE_LANGUAGE, PLACE
 from memtool.kinds.ways import by_pointer
 from memtool.model import AllocatorPlan, Call, TraceInfo
@@ -109,4 +108,4 @@ def _why_no_allocator(plan: AllocatorPlan, trace: TraceInfo, way: str, shape: Sh
         total_bytes=trace.peak_live_bytes if drops else trace.total_bytes,
         first_not_lifo=None if way in DROPPED else trace.first_not_lifo,
     )
-    return pairing.why_not(plan, blocks, available=machine.available_memory())
+    return pairing.why_not_here(plan, blocks)

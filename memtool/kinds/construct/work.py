@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.errors import InputError, option
+from memtool.errors import InputError
 from memtool.kinds.construct.fitting import called, why_not
 from memtool.kinds.construct.ways import SUMMARIES, WAYS
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
 from memtool.model import Mode, TraceInfo
 
 if TYPE_CHECKING:
@@ -63,11 +63,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     from memtool.kinds.construct.types import TYPES
     from memtool.workload.trace import Trace
 
-    for field, option_value in (("threads", threads), ("rates", rate)):
-        if option_value is not None:
-            raise InputError(
-                f"{path}: with {option(field)} {option_value}: objects are made by one thread, without arrivals"
-            )
+    refuse_options(path, threads, rate, "objects are made by one thread, without arrivals")
     workload, type_ = _read(path)
     construct = workload.asked
     drawn = workload.seed if seed is None else seed
@@ -75,8 +71,6 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     order = _ORDERS.index(construct.order)
     image = struct.pack("<7Q", number, type_.size, construct.objects, construct.array, construct.rounds, order, drawn)
     image += os.fsencode(type_.brought_by or "") + b"\0"
-    descriptor = os.memfd_create("construct", os.MFD_CLOEXEC)
-    os.write(descriptor, image)
     objects, constructions = construct.objects, construct.objects * construct.rounds
     ends_youngest, ends_oldest = construct.order == "reverse" or objects == 1, construct.order == "same" or objects == 1
     info = TraceInfo(
@@ -113,7 +107,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
             "ways": list(construct.ways or SUMMARIES),
         },
     )
-    return Trace(info, descriptor, len(image), 0.0)
+    return Trace(info, in_memory("construct", image), len(image), 0.0)
 
 
 def listed(path: Path) -> tuple[str, str]:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.errors import InputError, option
 from memtool.kinds.container.image import CONTROL, EACH, WAYS
 from memtool.kinds.ways import Way, by_pointer
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import SCHEMA, Inspection, Work, refuse_options
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
 if TYPE_CHECKING:
+    from memtool.kinds.container.keys import Workload
     from memtool.workload.trace import Trace
 
 _PAGE = 4096
@@ -45,29 +45,33 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": SCHEMA, **schema, "title": "memtool containers"}
 
 
+def _read(path: Path) -> Workload:
+    from memtool.kinds.container.keys import Workload
+    from memtool.workload.language.loader import load
+
+    return load(path, Workload)
+
+
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
     """Return the compiled operations of a file. Raises InputError, MemtoolError."""
-    from memtool.kinds.container.keys import Workload
     from memtool.kinds.container.script import make_trace
-    from memtool.workload.language.loader import load as load_document
 
-    for field, option_value in (("threads", threads), ("rates", rate)):
-        if option_value is not None:
-            raise InputError(f"{path}: with {option(field)} {option_value}: containers have none")
-    return make_trace(load_document(path, Workload), path, seed)
+    refuse_options(path, threads, rate, "containers have none")
+    return make_trace(_read(path), path, seed)
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     """Return why an allocator cannot serve the containers in a way; None when it can."""
+    from memtool.allocators import pairing
+
     if not trace.facts["available"]:
         return f"the engine's C++ library has no std::{trace.facts['type']}, which is of C++23; use map, or a vector"
     if plan.spec.way == CONTROL:
         return None
     if plan.is_control:
         return f"hands out the same block again and again; the way {CONTROL} is what containers cost by themselves"
-    if plan.spec.way.endswith(EACH):
-        return _why_no_heaps(plan, trace) or _why_unpaired(plan, trace)
-    return _why_unpaired(plan, trace)
+    no_heaps = _why_no_heaps(plan, trace) if plan.spec.way.endswith(EACH) else None
+    return no_heaps or pairing.why_not_here(plan, trace)
 
 
 def _why_no_heaps(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
@@ -83,27 +87,9 @@ def _why_no_heaps(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     return None
 
 
-def _why_unpaired(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    from memtool.allocators import pairing
-    from memtool.host import machine
-
-    return pairing.why_not(plan, trace, available=machine.available_memory())
-
-
-def listed(path: Path) -> tuple[str, str]:
-    """Return the source of a workload's operations, and its description."""
-    from memtool.kinds.container.keys import Workload
-    from memtool.workload.language.loader import load as load_document
-
-    return "container", load_document(path, Workload).description
-
-
 def inspect(path: Path, seed: int | None) -> Inspection:
     """Return the inspection of a file."""
-    from memtool.kinds.container.keys import Workload
-    from memtool.workload.language.loader import load as load_document
-
-    workload = load_document(path, Workload)
+    workload = _read(path)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
         container = workload.container
         counts = map(container.operations_of, container.script)
@@ -139,7 +125,7 @@ WORK = Work(
     ways=tuple(Way(name, needs_allocator=name != CONTROL) for name in WAYS),
     called=by_pointer,
     why_not=why_not,
-    listed=listed,
+    listed=lambda path: ("container", _read(path).description),
     inspect=inspect,
     summary=summary,
 )

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.errors import InputError, option
+from memtool.errors import InputError
+from memtool.kinds.heap.work import pack, summary, why_unpacked
 from memtool.kinds.ways import Way, by_pointer
-from memtool.kinds.work import Inspection, Work
+from memtool.kinds.work import Inspection, Work, refuse_options
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     from memtool.workload.sources.generated import generated
     from memtool.workload.trace import make_trace
 
-    for field, given in (("threads", threads), ("rates", rate)):
-        if given is not None:
-            raise InputError(f"{path}: with {option(field)} {given}: device memory has none")
+    refuse_options(path, threads, rate, "device memory has none")
     workload = _read(path)
     trace = make_trace(generated(workload, workload.seed if seed is None else seed), str(path))
     if trace.info.reallocations:
@@ -69,14 +68,13 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     """Return why a row cannot be measured on this machine, and the remedy; None where it can."""
     from memtool.allocators import pairing
-    from memtool.host import machine
 
     reason = why_no_driver(plan.spec.way.partition("-")[0])
     if reason is not None or not plan.strategy:
         return reason
     if not plan.uses_region:
         return "takes its memory from the system, and cannot divide a buffer of a device"
-    return pairing.why_not(plan, trace, available=machine.available_memory())
+    return pairing.why_not_here(plan, trace)
 
 
 def why_no_driver(api: str, vendors: str | None = None) -> str | None:
@@ -102,20 +100,6 @@ def _is_installed(library: str) -> bool:
     return any((Path(folder) / library).exists() for folder in folders) or installed((library,)) is not None
 
 
-def pack(trace: Trace) -> int | None:
-    """Return the bytes of the best packing of the blocks, as for heap events."""
-    from memtool.kinds.heap.work import pack
-
-    return pack(trace)
-
-
-def why_unpacked() -> str:
-    """Return why there is no packing: the number of blocks is too large."""
-    from memtool.kinds.heap.work import why_unpacked
-
-    return why_unpacked()
-
-
 def inspect(path: Path, seed: int | None) -> Inspection:
     """Characterise the events."""
     from memtool.workload.description.inspection import inspect_source
@@ -125,13 +109,6 @@ def inspect(path: Path, seed: int | None) -> Inspection:
     source = generated(workload, workload.seed if seed is None else seed)
     info, image_bytes, characteristics = inspect_source(source, str(path))
     return Inspection(replace(info, kind="device"), image_bytes, characteristics, source.definition)
-
-
-def summary(inspection: Inspection) -> str:
-    """Return an inspection as text, as for heap events."""
-    from memtool.kinds.heap.inspection import summary
-
-    return summary(inspection)
 
 
 WORK = Work(

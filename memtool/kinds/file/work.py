@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from memtool.errors import InputError, option
 from memtool.kinds.file.names import (
     MEMORY,
     WRITES,
@@ -23,7 +22,7 @@ from memtool.kinds.file.names import (
     is_mapped,
 )
 from memtool.kinds.ways import Way
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -90,9 +89,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     from memtool.kinds.file import place
     from memtool.workload.trace import Trace
 
-    for field, option_value in (("threads", threads), ("rates", rate)):
-        if option_value is not None:
-            raise InputError(f"{path}: with {option(field)} {option_value}: files have none")
+    refuse_options(path, threads, rate, "files have none")
     workload = _read(path)
     file, drawn = workload.file, workload.seed if seed is None else seed
     folder, held = _folder(path, file), []
@@ -102,8 +99,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
         held.append(place.nameless(folder))
     try:
         image = _image(file, drawn, held)
-        descriptor = os.memfd_create("memtool-file", os.MFD_CLOEXEC)
-        os.write(descriptor, image)
+        descriptor = in_memory("memtool-file", image)
     except BaseException:
         for number in held:
             os.close(number)

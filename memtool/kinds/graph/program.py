@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import struct
 from array import array
 from pathlib import Path
@@ -24,6 +23,7 @@ from memtool.kinds.graph.keys import (
     Workload,
     YoungObjects,
 )
+from memtool.kinds.work import in_memory
 from memtool.model import TraceInfo
 from memtool.workload.trace import Trace, load_trace
 
@@ -93,16 +93,9 @@ def make_trace(workload: Workload, path: Path, seed: int | None) -> Trace:
         image = binding.make(words_of(workload.graph, seed)) if events is None else _of_events(workload, path, events)
     except EngineError as problem:
         raise InputError(f"{path}: graph: {problem}") from None
-    descriptor = os.memfd_create("memtool-graph", os.MFD_CLOEXEC)
-    try:
-        left = memoryview(image)
-        while left:
-            left = left[os.write(descriptor, left) :]
-    except BaseException:
-        os.close(descriptor)
-        raise
     event_hash = hashlib.blake2b(image, digest_size=16).hexdigest()
-    return Trace(_info(workload, path, seed, event_hash, head_of(image)), descriptor, len(image), 0.0)
+    info = _info(workload, path, seed, event_hash, head_of(image))
+    return Trace(info, in_memory("memtool-graph", image), len(image), 0.0)
 
 
 def _of_events(workload: Workload, path: Path, events: str) -> bytes:

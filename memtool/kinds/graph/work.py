@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.errors import InputError, option
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import SCHEMA, Inspection, Work, refuse_options
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
 if TYPE_CHECKING:
+    from memtool.kinds.graph.keys import Workload
     from memtool.workload.trace import Trace
 
 
@@ -35,57 +35,40 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": SCHEMA, **Workload.model_json_schema(by_alias=True), "title": "memtool graph"}
 
 
+def _read(path: Path) -> Workload:
+    from memtool.kinds.graph.keys import Workload
+    from memtool.workload.language.loader import load
+
+    return load(path, Workload)
+
+
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
     """Return the program of a file. Raises InputError, MemtoolError."""
-    from memtool.kinds.graph.keys import Workload
     from memtool.kinds.graph.program import make_trace
-    from memtool.workload.language.loader import load as load_document
 
-    for field, option_value in (("threads", threads), ("rates", rate)):
-        if option_value is not None:
-            raise InputError(
-                f"{path}: with {option(field)} {option_value}: a graph has none; it runs on one thread, which is all "
-                "that a collector serves"
-            )
-    return make_trace(load_document(path, Workload), path, seed)
+    why = "a graph has none; it runs on one thread, which is all that a collector serves"
+    refuse_options(path, threads, rate, why)
+    return make_trace(_read(path), path, seed)
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     """Return why a row cannot run a program; None where it can."""
     from memtool.allocators import pairing
-    from memtool.host import machine
 
     if plan.family == pairing.COLLECTOR:
         return None
     if plan.is_control:
         return "hands out the same block again and again, and objects would live upon each other"
-    return pairing.why_not(plan, trace, available=machine.available_memory())
-
-
-def listed(path: Path) -> tuple[str, str]:
-    """Return the source of a workload's operations, and its description."""
-    from memtool.kinds.graph.keys import Workload
-    from memtool.workload.language.loader import load as load_document
-
-    return "graph", load_document(path, Workload).description
+    return pairing.why_not_here(plan, trace)
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
     """Return the inspection of a file."""
-    from memtool.kinds.graph.keys import Workload
-    from memtool.workload.language.loader import load as load_document
-
-    workload = load_document(path, Workload)
+    workload = _read(path)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
-        facts = trace.info.facts
-        characteristics = Characteristics(
-            trace.info.allocations,
-            facts["allocated_bytes"],
-            facts["stores"],
-            facts["root_writes"],
-            facts["safe_points"],
-            trace.info.allocations - facts["frees"],
-        )
+        made, facts = trace.info.allocations, trace.info.facts
+        counts = {name: facts[name] for name in ("allocated_bytes", "stores", "root_writes", "safe_points")}
+        characteristics = Characteristics(allocations=made, left_objects=made - facts["frees"], **counts)
         definition = workload.model_dump(mode="json", by_alias=True, exclude_none=True)
         return Inspection(trace.info, trace.image_bytes, characteristics, definition)
 
@@ -115,7 +98,7 @@ WORK = Work(
     load=load,
     has_references=True,
     why_not=why_not,
-    listed=listed,
+    listed=lambda path: ("graph", _read(path).description),
     inspect=inspect,
     summary=summary,
 )

@@ -43,9 +43,8 @@ def load(
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
     """Return why an allocator cannot serve a trace on this machine; None when it can."""
     from memtool.allocators import pairing
-    from memtool.host import machine
 
-    return pairing.why_not(plan, trace, available=machine.available_memory())
+    return pairing.why_not_here(plan, trace)
 
 
 def notes(plans: Sequence[AllocatorPlan], trace: TraceInfo, mode: Mode, passes: Sequence[Pass]) -> Iterator[str]:

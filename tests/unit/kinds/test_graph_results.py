@@ -83,7 +83,8 @@ def test_series_have_the_pauses_of_the_first_sample_and_the_lengths_of_all() -> 
 
 
 def test_a_worker_counts_its_pauses_and_numbers_their_causes() -> None:
-    held = {"utilisation": [], "course_length": 2, "course": [7, 8, 0, 9, 10, 11, 5, 12, 0, 0, 0, 0]}
+    course = {"length": 2, "numbers": [7, 8, 0, 9, 10, 11, 5, 12, 0, 0, 0, 0]}
+    held = {"utilisation": [], "course": course}
     assert LATENCY.unpack(held, {}, Asked())["course"] == [(7, 8, CAUSES[0], 9), (10, 11, CAUSES[5], 12)]
 
 
