@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memtool.allocators.parameters import Parameter
 from memtool.units import GIB, KIB, MIB
@@ -69,6 +69,10 @@ def _variable(prefix: str, *, whole: bool = True) -> Callable[[Parameter], Tunab
     return tunable
 
 
+def _tunables(of: Callable[[Parameter], Tunable], *parameters: Parameter) -> tuple[Tunable, ...]:
+    return tuple(map(of, parameters))
+
+
 _mimalloc = _variable("MIMALLOC_", whole=False)
 _tcmalloc = _variable("TCMALLOC_")
 _tbbmalloc = _variable("TBB_MALLOC_")
@@ -101,22 +105,17 @@ _GLIBC = SystemAllocator(
     owner="libc.so",
     version=("gnu_get_libc_version", "text"),
     install="part of the C library",
-    tunables=(
-        _glibc(_count("arena_max", "most arenas that threads are spread over", minimum=1, maximum=1024)),
-        _glibc(_count("tcache_count", "blocks of each size in a thread's cache; 0: none", maximum=65535)),
-        _glibc(_size("tcache_max", "largest size in a thread's cache", maximum=1032)),
-        _glibc(_size("mxfast", "largest size in fast bins; 0: none", maximum=160)),
-        _glibc(_size("mmap_threshold", "size from which a block is a mapping of its own", maximum=32 * MIB)),
-        _glibc(
-            _count("mmap_max", "most blocks that are mappings of their own at once; 0: none", maximum=(1 << 31) - 1)
-        ),
-        _glibc(
-            _size(
-                "trim_threshold", "free bytes at the top that are given back; -1: never", minimum=-1, maximum=_LARGEST
-            )
-        ),
-        _glibc(_size("top_pad", "bytes asked of the system beyond what is needed", maximum=GIB)),
-        _glibc(_count("hugetlb", "huge pages: 0 none, 1 transparent, 2 reserved", default="0", maximum=2)),
+    tunables=_tunables(
+        _glibc,
+        _count("arena_max", "most arenas that threads are spread over", minimum=1, maximum=1024),
+        _count("tcache_count", "blocks of each size in a thread's cache; 0: none", maximum=65535),
+        _size("tcache_max", "largest size in a thread's cache", maximum=1032),
+        _size("mxfast", "largest size in fast bins; 0: none", maximum=160),
+        _size("mmap_threshold", "size from which a block is a mapping of its own", maximum=32 * MIB),
+        _count("mmap_max", "most blocks that are mappings of their own at once; 0: none", maximum=(1 << 31) - 1),
+        _size("trim_threshold", "free bytes at the top that are given back; -1: never", minimum=-1, maximum=_LARGEST),
+        _size("top_pad", "bytes asked of the system beyond what is needed", maximum=GIB),
+        _count("hugetlb", "huge pages: 0 none, 1 transparent, 2 reserved", default="0", maximum=2),
     ),
     separator=":",
     options_in=("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"),
@@ -132,59 +131,50 @@ _JEMALLOC = SystemAllocator(
     owner="libjemalloc",
     version=("mallctl", "mallctl"),
     install="apt install libjemalloc2",
-    tunables=(
-        _jemalloc(_delay("dirty_decay_ms", "until dirty pages are given back; -1: never", "10000")),
-        _jemalloc(_delay("muzzy_decay_ms", "until lazily freed pages are unmapped; -1: never", "0")),
-        _jemalloc(_count("narenas", "arenas that threads are spread over", minimum=1, maximum=4094)),
-        _jemalloc(_word("tcache", "whether threads have caches", "true", "false")),
-        _jemalloc(_count("lg_tcache_max", "log2 of the largest size in a cache", default="15", minimum=3, maximum=23)),
-        _jemalloc(_word("background_thread", "whether a thread of its own gives pages back", "false", "true")),
-        _jemalloc(_word("retain", "whether address space is kept for later", "true", "false")),
-        _jemalloc(_word("thp", "transparent huge pages", "default", "always", "never")),
-        _jemalloc(_word("percpu_arena", "arenas by processor", "disabled", "percpu", "phycpu")),
+    tunables=_tunables(
+        _jemalloc,
+        _delay("dirty_decay_ms", "until dirty pages are given back; -1: never", "10000"),
+        _delay("muzzy_decay_ms", "until lazily freed pages are unmapped; -1: never", "0"),
+        _count("narenas", "arenas that threads are spread over", minimum=1, maximum=4094),
+        _word("tcache", "whether threads have caches", "true", "false"),
+        _count("lg_tcache_max", "log2 of the largest size in a cache", default="15", minimum=3, maximum=23),
+        _word("background_thread", "whether a thread of its own gives pages back", "false", "true"),
+        _word("retain", "whether address space is kept for later", "true", "false"),
+        _word("thp", "transparent huge pages", "default", "always", "never"),
+        _word("percpu_arena", "arenas by processor", "disabled", "percpu", "phycpu"),
     ),
 )
 
-_MIMALLOC_PAPER = "Leijen, Zorn and de Moura, Mimalloc: free list sharding in action, APLAS 2019"
-_MIMALLOC_COST = "O(1), a page of free blocks at a time"
 _MIMALLOC = SystemAllocator(
     name="mimalloc",
     summary="Free lists sharded by page (Microsoft), as the distribution packages it.",
-    source=_MIMALLOC_PAPER,
-    complexity=_MIMALLOC_COST,
+    source="Leijen, Zorn and de Moura, Mimalloc: free list sharding in action, APLAS 2019",
+    complexity="O(1), a page of free blocks at a time",
     when="many small objects that die young, on few or many threads",
     sonames=("libmimalloc.so.2", "libmimalloc.so.3", "libmimalloc.so"),
     owner="libmimalloc",
     version=("mi_version", "mimalloc"),
     install="apt install libmimalloc2.0",
-    tunables=(
-        _mimalloc(_count("eager_commit", "whether segments are committed at once", default="1", maximum=1)),
-        _mimalloc(_delay("decommit_delay", "until unused pages are given back (version 2.0)", "25", minimum=0)),
-        _mimalloc(_delay("purge_delay", "until unused pages are given back (since 2.1); -1: never", None)),
+    tunables=_tunables(
+        _mimalloc,
+        _count("eager_commit", "whether segments are committed at once", default="1", maximum=1),
+        _delay("decommit_delay", "until unused pages are given back (version 2.0)", "25", minimum=0),
+        _delay("purge_delay", "until unused pages are given back (since 2.1); -1: never", None),
     ),
 )
 
-_MIMALLOC_PYPI = SystemAllocator(
+_MIMALLOC_PYPI = replace(
+    _MIMALLOC,
     name="mimalloc-pypi",
     summary="The current mimalloc, from the package cmeel-mimalloc.",
-    source=_MIMALLOC_PAPER,
-    complexity=_MIMALLOC_COST,
     when="as mimalloc; to see what its later versions changed",
     sonames=("libmimalloc.so",),
-    owner="libmimalloc",
-    version=("mi_version", "mimalloc"),
     install="pip install 'memtool-bench[mimalloc]'",
-    tunables=(
-        _mimalloc(
-            _count(
-                "arena_eager_commit",
-                "arenas committed at once: 0 no, 1 yes, 2 where free",
-                default="2",
-                maximum=2,
-            )
-        ),
-        _mimalloc(_delay("purge_delay", "until unused pages are given back; -1: never", "1000")),
-        _mimalloc(_count("allow_thp", "whether pages may be huge", default="1", maximum=1)),
+    tunables=_tunables(
+        _mimalloc,
+        _count("arena_eager_commit", "arenas committed at once: 0 no, 1 yes, 2 where free", default="2", maximum=2),
+        _delay("purge_delay", "until unused pages are given back; -1: never", "1000"),
+        _count("allow_thp", "whether pages may be huge", default="1", maximum=1),
     ),
     distribution="cmeel-mimalloc",
 )
@@ -199,27 +189,12 @@ _TCMALLOC = SystemAllocator(
     owner="libtcmalloc",
     version=("tc_version", "tcmalloc"),
     install="apt install libtcmalloc-minimal4",
-    tunables=(
-        _tcmalloc(
-            _size(
-                "max_total_thread_cache_bytes",
-                "all threads' caches",
-                default="32MiB",
-                minimum=512 * KIB,
-                maximum=GIB,
-            )
-        ),
-        _tcmalloc(
-            _count(
-                "transfer_num_obj",
-                "objects moved between caches at a time",
-                default="32",
-                minimum=1,
-                maximum=65536,
-            )
-        ),
-        _tcmalloc(_count("release_rate", "how eagerly pages are given back; 0: never", default="1", maximum=10)),
-        _tcmalloc(_word("aggressive_decommit", "whether every free span is given back", "false", "true")),
+    tunables=_tunables(
+        _tcmalloc,
+        _size("max_total_thread_cache_bytes", "all threads' caches", default="32MiB", minimum=512 * KIB, maximum=GIB),
+        _count("transfer_num_obj", "objects moved between caches at a time", default="32", minimum=1, maximum=65536),
+        _count("release_rate", "how eagerly pages are given back; 0: never", default="1", maximum=10),
+        _word("aggressive_decommit", "whether every free span is given back", "false", "true"),
     ),
 )
 
@@ -234,15 +209,14 @@ _TBBMALLOC = SystemAllocator(
     owner="libtbbmalloc_proxy",
     version=None,
     install="apt install libtbbmalloc2",
-    tunables=(
-        _tbbmalloc(_count("use_huge_pages", "whether memory comes in huge pages", default="0", maximum=1)),
-        _tbbmalloc(
-            _size(
-                "set_huge_size_threshold",
-                "size from which a block is given back at once",
-                minimum=64 * MIB,
-                maximum=_LARGEST,
-            )
+    tunables=_tunables(
+        _tbbmalloc,
+        _count("use_huge_pages", "whether memory comes in huge pages", default="0", maximum=1),
+        _size(
+            "set_huge_size_threshold",
+            "size from which a block is given back at once",
+            minimum=64 * MIB,
+            maximum=_LARGEST,
         ),
     ),
     options_in=("libtbbmalloc.so.2",),
