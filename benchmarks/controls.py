@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.harness import Finding, build, scratch
+from benchmarks.harness import Finding, build, scratch, take
 from memtool.allocators.registry import Registry
 from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.kinds.container.results import Times
 from memtool.kinds.ways import of_trace, plan_alone
 from memtool.kinds.work import kind_of, load_trace, work
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode
+from memtool.model import AllocatorPlan, AllocatorSpec, Mode
 from memtool.passes import Pass, Sample
 from memtool.passes.counters import Instructions
 from memtool.passes.throughput import Throughput
 from memtool.stats import paired
-from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, find_workload
 
 MOST = 1.10
@@ -184,28 +184,9 @@ def _files(trace: Trace) -> tuple[int, ...]:
 
 
 def _ours(control: Control, kind: str, trace: Trace, run_pass: Pass) -> Sample:
-    counts = run_pass is Pass.COUNTERS
-    sample = WorkerExecutor(1).execute(
-        Job(
-            cell=Cell(trace.info.name, control.row.label),
-            block=0,
-            run_pass=run_pass,
-            kind=kind,
-            plan=_plan(control.row, kind, trace),
-            image_fd=trace.image_fd,
-            image_bytes=trace.image_bytes,
-            region=RegionRequest(1 << 30, 2 << 20),
-            warmups=1,
-            iterations=1 if counts else ROUNDS,
-            checkpoints=0,
-            use_counter=False,
-            counter=Counter.CALLGRIND if counts else Counter.NONE,
-            time_limit=120,
-            threads=None,
-        )
-    )
-    assert sample.reason is None, sample.reason
-    return sample
+    replays, counter = (1, Counter.CALLGRIND) if run_pass is Pass.COUNTERS else (ROUNDS, Counter.NONE)
+    plan = _plan(control.row, kind, trace)
+    return take(WorkerExecutor(1), trace, control.row, run_pass, replays, 0, 1 << 30, plan, counter)
 
 
 def _plan(row: AllocatorSpec, kind: str, trace: Trace) -> AllocatorPlan:

@@ -26,7 +26,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.harness import ROOT, scratch
+from benchmarks.harness import ORDERS_SQL, ROOT, cc1, scratch, two_threads
 from memtool import api
 from memtool.allocators.registry import Registry
 from memtool.measure.metrics import error_of
@@ -42,13 +42,6 @@ DATA = ROOT / "docs/data/fidelity.json"
 MALLOCS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
 EMPTY = "empty"
 MIB = 1 << 20
-SQL = """
-CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
-  INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 5000), i * 0.37 FROM n;
-CREATE INDEX of_customer ON orders(customer);
-SELECT customer, count(*), round(sum(total), 2) FROM orders GROUP BY customer ORDER BY 3 DESC LIMIT 5;
-"""
 PERL = """
 my %kept;
 for my $i (1 .. 250_000) {
@@ -102,29 +95,18 @@ class Difference:
 def subjects(folder: Path) -> Iterator[Subject]:
     (folder / "empty.c").write_text("#include <stdlib.h>\nint main(void) { free(malloc(100)); }\n", encoding="utf-8")
     subprocess.run(["gcc", "-O0", "-o", folder / EMPTY, folder / "empty.c"], check=True)
-    (folder / "orders.sql").write_text(SQL, encoding="utf-8")
+    (folder / "orders.sql").write_text(ORDERS_SQL.format(rows=60_000), encoding="utf-8")
     yield Subject(
         "sqlite3", f"sqlite3 :memory: '.read {folder}/orders.sql'", "`sqlite3`: 60,000 rows, an index, a group"
     )
-    functions = (
-        f"int f{i}(int *a, int n) {{ int s = {i}; for (int j = 0; j < n; ++j) {{ if (a[j] % {i + 2}) s += a[j] * {i}; "
-        f"else s ^= a[(j + {i}) % n]; if (s & 7) s -= a[0]; else s *= 2; }} return s; }}"
-        for i in range(40)
-    )
-    (folder / "functions.c").write_text("\n".join(functions), encoding="utf-8")
-    compiler = subprocess.run(
-        ["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    yield Subject("cc1", f"{compiler} -quiet -O2 {folder}/functions.c -o /dev/null", "`cc1 -O2`: 40 functions")
+    yield Subject("cc1", shlex.join(cc1(folder)), "`cc1 -O2`: 40 functions")
     (folder / "kept.pl").write_text(PERL, encoding="utf-8")
     yield Subject("perl", f"perl {folder}/kept.pl", "`perl`: a hash of strings that come and go")
     (folder / "kept.py").write_text(PYTHON, encoding="utf-8")
     python = Path(sys.executable).resolve()
     yield Subject("python", f"{python} -S {folder}/kept.py", "`python3` with PYTHONMALLOC=malloc: dictionaries, JSON")
-    threads = folder / "two-threads"
-    source = ROOT / "benchmarks/native/two_threads.cpp"
-    subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", "-o", threads, source], check=True)
-    yield Subject("two-threads", f"{threads} 1000000", "two threads that hand strings over", Mode.PARALLEL)
+    command = shlex.join(two_threads(folder))
+    yield Subject("two-threads", command, "two threads that hand strings over", Mode.PARALLEL)
 
 
 def by_block(run: Run, workload: str, malloc: str, metric: str, scale: float) -> dict[int, float]:

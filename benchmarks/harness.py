@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtool.allocators.registry import Registry
-from memtool.model import AllocatorSpec, Cell, Mode
+from memtool.host.counters import Counter
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode
 from memtool.passes import Pass, Sample
 from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
@@ -25,6 +26,15 @@ REPLAYS = 5
 """In each process; the fastest counts."""
 NOT_BUILT_IN = 3
 """The exit code of a hand-written loop over a library that is not installed."""
+
+
+ORDERS_SQL = """
+CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+  INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 5000), i * 0.37 FROM n;
+CREATE INDEX of_customer ON orders(customer);
+SELECT customer, count(*), round(sum(total), 2) FROM orders GROUP BY customer ORDER BY 3 DESC LIMIT 5;
+"""
 
 
 @dataclass(frozen=True)
@@ -66,20 +76,26 @@ def take(
     run_pass: Pass,
     replays: int = REPLAYS,
     checkpoints: int = 200,
+    region_bytes: int = 64 << 30,
+    plan: AllocatorPlan | None = None,
+    counter: Counter = Counter.NONE,
 ) -> Sample:
+    """Return a sample of an allocator, or of the plan of a row with it."""
     sample = executor.execute(
         Job(
             cell=Cell(trace.info.name, allocator.label),
             block=0,
             run_pass=run_pass,
-            plan=Registry().resolve(allocator),
+            kind=trace.info.kind,
+            plan=plan or Registry().resolve(allocator),
             image_fd=trace.image_fd,
             image_bytes=trace.image_bytes,
-            region=RegionRequest(64 << 30, 2 << 20),
+            region=RegionRequest(region_bytes, 2 << 20),
             warmups=1,
             iterations=replays,
             checkpoints=checkpoints,
             use_counter=False,
+            counter=counter,
             time_limit=120,
             # As the trace was loaded: on one thread unless for another mode.
             threads=threads_of(trace, Mode.PARALLEL),
@@ -102,3 +118,22 @@ def handwritten(
         text=True,
     ).stdout.split()
     return min(map(float, printed[:-2])), int(printed[-2]), int(printed[-1])
+
+
+def cc1(folder: Path) -> list[str]:
+    """Return the command of gcc's compiler proper on 40 functions, which are written into the folder."""
+    functions = (
+        f"int f{i}(int *a, int n) {{ int s = {i}; for (int j = 0; j < n; ++j) {{ if (a[j] % {i + 2}) s += a[j] * {i}; "
+        f"else s ^= a[(j + {i}) % n]; if (s & 7) s -= a[0]; else s *= 2; }} return s; }}"
+        for i in range(40)
+    )
+    (folder / "functions.c").write_text("\n".join(functions), encoding="utf-8")
+    compiler = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True).stdout
+    return [compiler.strip(), "-quiet", "-O2", f"{folder}/functions.c", "-o", "/dev/null"]
+
+
+def two_threads(folder: Path) -> list[str]:
+    """Return the command of two threads that hand strings over, which is built in the folder."""
+    source = ROOT / "benchmarks/native/two_threads.cpp"
+    subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", "-o", folder / "two-threads", source], check=True)
+    return [str(folder / "two-threads"), "1000000"]

@@ -34,6 +34,13 @@ from benchmarks.importers import calls, heaptrack
 
 SHORT, SHORT_TURNS = 100_000, 3
 STAGES = ("import", "log", "inspect", "bench", "compare", "report")
+COMMANDS = {
+    "import": ("w.yaml", "-o", "t.parquet"),
+    "inspect": ("t.parquet",),
+    "compare": ("a", "b"),
+    "report": ("a", "b"),
+}
+"""The stages that are one command -> its words."""
 ALLOCATORS = "tlsf,glibc"
 MOST_OWN = 1 << 30
 MOST_SPREAD = 1.10
@@ -110,47 +117,27 @@ class Long:
         (self.folder / "w.yaml").write_text(WORKLOAD.format(allocations=self.events // 2), encoding="utf-8")
         for stage in stages:
             count = len(self.figures)
-            getattr(self, f"_{stage}")()
+            if stage in COMMANDS:
+                self._take(stage, stage, *COMMANDS[stage])
+            else:
+                self._bench() if stage == "bench" else self._log()
             if self.keep is not None:
                 with self.keep.open("a", encoding="utf-8") as file:
                     file.writelines(f"{json.dumps(asdict(figure))}\n" for figure in self.figures[count:])
         return self.figures
 
-    def _import(self) -> None:
-        self._take("import", "import", "w.yaml", "-o", "t.parquet")
-
     def _log(self) -> None:
         self._take("log", "import", "-", "-o", "log.parquet", events=_heaptrack(self.events))
         (self.folder / "log.parquet").unlink()
 
-    def _inspect(self) -> None:
-        self._take("inspect", "inspect", "t.parquet")
-
     def _bench(self) -> None:
         for run in ("a", "b"):
-            chosen = (
-                "-a",
-                ALLOCATORS,
-                "--passes",
-                "throughput,footprint",
-                "--cold",
-                "--blocks",
-                "2",
-                "--no-plots",
-                "--time-limit",
-                "900",
-            )
-            self._take("bench", "bench", "t.parquet", *chosen, "-o", run)
+            chosen = f"-a {ALLOCATORS} --passes throughput,footprint --cold --blocks 2 --no-plots --time-limit 900"
+            self._take("bench", "bench", "t.parquet", *chosen.split(), "-o", run)
             content = json.loads((self.folder / run / "run.json").read_text(encoding="utf-8"))
             for cell in content["cells"]:
                 name, times = cell["allocator"], cell["metrics"]["time_per_op_ns"]["samples"]
                 self.figures[-1].replays[name] = median(times)
-
-    def _compare(self) -> None:
-        self._take("compare", "compare", "a", "b")
-
-    def _report(self) -> None:
-        self._take("report", "report", "a", "b")
 
     def _take(self, stage: str, *words: str, events: Iterator[bytes] | None = None) -> None:
         with (self.folder / f"{stage}.txt").open("w+b") as output:

@@ -29,7 +29,7 @@ from typing import Protocol
 
 from tabulate import tabulate
 
-from benchmarks.harness import ROOT, scratch
+from benchmarks.harness import ORDERS_SQL, ROOT, cc1, scratch, two_threads
 from memtool.recorder.preload import Preload
 from memtool.stats.paired import interval
 
@@ -39,13 +39,6 @@ HEAPTRACK = Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 LTTNG = "liblttng-ust-libc-wrapper.so"
 ALONE = "alone"
 UNTRACED = "gperftools' tcmalloc, untraced"
-SQL = """
-CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
-  INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 5000), i * 0.37 FROM n;
-CREATE INDEX of_customer ON orders(customer);
-SELECT customer, count(*), round(sum(total), 2) FROM orders GROUP BY customer ORDER BY 3 DESC LIMIT 5;
-"""
 _TIMEOUT_S = 300
 
 
@@ -193,19 +186,10 @@ def recorders(gperftools: Path | None) -> list[Recorder]:
 
 def programs(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield programs by name, with their commands; their inputs are made here."""
-    (folder / "orders.sql").write_text(SQL, encoding="utf-8")
+    (folder / "orders.sql").write_text(ORDERS_SQL.format(rows=30_000), encoding="utf-8")
     yield "sqlite3, 30,000 rows", ["sqlite3", ":memory:", f".read {folder}/orders.sql"]
-    functions = (
-        f"int f{i}(int *a, int n) {{ int s = {i}; for (int j = 0; j < n; ++j) {{ if (a[j] % {i + 2}) s += a[j] * {i}; "
-        f"else s ^= a[(j + {i}) % n]; if (s & 7) s -= a[0]; else s *= 2; }} return s; }}"
-        for i in range(40)
-    )
-    (folder / "functions.c").write_text("\n".join(functions), encoding="utf-8")
-    compiler = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True).stdout
-    yield "cc1 -O2, 40 functions", [compiler.strip(), "-quiet", "-O2", f"{folder}/functions.c", "-o", "/dev/null"]
-    source = ROOT / "benchmarks/native/two_threads.cpp"
-    subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", "-o", folder / "two-threads", source], check=True)
-    yield "two threads", [str(folder / "two-threads"), "1000000"]
+    yield "cc1 -O2, 40 functions", cc1(folder)
+    yield "two threads", two_threads(folder)
 
 
 def take_rounds(command: Sequence[str], there: Sequence[Recorder], rounds: int) -> dict[str, list[Took]]:

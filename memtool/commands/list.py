@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,13 +30,12 @@ def command(what: str, output_format: str) -> None:
 
     The table of allocators includes the adaptors; with --format json each is a separate list.
     """
-    rows = _ROWS[what]()
-    click.echo(json.dumps(rows, indent=2) if output_format == "json" else _TABLES[what](rows))
+    make_rows, table = _LISTS[what]
+    rows = make_rows()
+    click.echo(json.dumps(rows, indent=2) if output_format == "json" else table(rows))
 
 
 def _allocators() -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     from memtool.allocators.registry import GROUPS, INTERPRETED, Registry
 
     registry = Registry()
@@ -51,8 +51,6 @@ def _allocators() -> list[dict[str, Any]]:
 
 
 def _adaptors() -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     from memtool.allocators.registry import Registry
 
     return [
@@ -61,8 +59,6 @@ def _adaptors() -> list[dict[str, Any]]:
 
 
 def _parameters(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     return [{**asdict(parameter), "range": parameter.range} for parameter in parameters]
 
 
@@ -104,19 +100,17 @@ def _regions() -> list[dict[str, Any]]:
 def _metrics() -> list[dict[str, Any]]:
     from memtool.measure.metrics import METRICS
 
-    return [
-        {"name": info.name, "unit": info.unit, "meaning": info.meaning, "direction": info.direction}
-        for info in METRICS.values()
-    ]
+    return _columns(METRICS.values(), "name", "unit", "meaning", "direction")
 
 
 def _importers() -> list[dict[str, Any]]:
     from memtool.workload.importers.known import IMPORTERS
 
-    return [
-        {"name": importer.name, "summary": importer.summary, "begins": importer.begins, "source": importer.source}
-        for importer in IMPORTERS
-    ]
+    return _columns(IMPORTERS, "name", "summary", "begins", "source")
+
+
+def _columns(items: Iterable[object], *names: str) -> list[dict[str, Any]]:
+    return [{name: getattr(item, name) for name in names} for item in items]
 
 
 def _allocator_table(rows: Sequence[Row]) -> str:
@@ -220,19 +214,12 @@ def _table(
 
 
 _LEAST_COLUMN = 20
-_ROWS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
-    "allocators": _allocators,
-    "adaptors": _adaptors,
-    "workloads": _workloads,
-    "regions": _regions,
-    "metrics": _metrics,
-    "importers": _importers,
+_LISTS: Mapping[str, tuple[Callable[[], list[dict[str, Any]]], Callable[[Sequence[Row]], str]]] = {
+    "allocators": (_allocators, _allocator_table),
+    "adaptors": (_adaptors, _adaptor_table),
+    "workloads": (_workloads, _workload_table),
+    "regions": (_regions, _region_table),
+    "metrics": (_metrics, _metric_table),
+    "importers": (_importers, _importer_table),
 }
-_TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
-    "allocators": _allocator_table,
-    "adaptors": _adaptor_table,
-    "workloads": _workload_table,
-    "regions": _region_table,
-    "metrics": _metric_table,
-    "importers": _importer_table,
-}
+"""What can be listed -> how its rows are made, and their table."""

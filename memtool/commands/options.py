@@ -293,24 +293,16 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     from memtool.model import Mode
     from memtool.plan import BenchOptions
 
+    as_they_are = ("regions", "threads", "rates", "begin", "seed", "output", "resume", "cold", "counters", "cluster")
     return BenchOptions(
+        **{name: chosen[name] for name in as_they_are},
         passes=CHOSEN if chosen["passes"] is None else passes_from(chosen["passes"]),
-        regions=chosen["regions"],
         mode=Mode(chosen["mode"]),
         as_malloc=chosen["footing"] == "malloc",
-        threads=chosen["threads"],
-        rates=chosen["rates"],
         paced=chosen["paced"] or chosen["speed"] is not None,
         speed=chosen["speed"] or 1.0,
-        begin=chosen["begin"],
-        seed=chosen["seed"],
-        output=chosen["output"],
-        resume=chosen["resume"],
-        cold=chosen["cold"],
         least_time_limit=chosen["time_limit"],
-        counters=chosen["counters"],
         draw_plots=not chosen["no_plots"],
-        cluster=chosen["cluster"],
         command=("memtool", *click.get_current_context().find_root().obj),
         **own,
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool.commands.options import with_options
+
 if TYPE_CHECKING:
     from memtool.programs.program import Program
 
@@ -103,32 +105,10 @@ _OPTIONS = (
     ),
     _option("-D", "--parameter-step-size", "step", metavar="STEP", help="Step of --parameter-scan; 1 unless given."),
 )
-_NAMES = (
-    "programs",
-    "setup",
-    "prepare",
-    "conclude",
-    "cleanup",
-    "warmup",
-    "load",
-    "ready",
-    "input_file",
-    "stdout",
-    "expect_same_output",
-    "ignore_failure",
-    "shell",
-    "no_shell",
-    "lists",
-    "scan",
-    "step",
-)
 
 
-def program_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; ``programs_of`` turns their values into programs."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+program_options = with_options(*_OPTIONS)
+"""Adds the options to a command; ``programs_of`` turns their values into programs."""
 
 
 def programs_of(chosen: dict[str, Any], time_limit: float) -> tuple[Program, ...]:
@@ -141,13 +121,11 @@ def programs_of(chosen: dict[str, Any], time_limit: float) -> tuple[Program, ...
     from memtool.errors import InputError
     from memtool.programs.program import Program, named, refuse_impossible, spread
 
-    own = {name: chosen.pop(name) for name in _NAMES}
     context = click.get_current_context()
+    known = {str(option.name): option for option in context.command.params if isinstance(option, ProgramOption)}
+    own = {name: chosen.pop(name) for name in known}
     options = [
-        parameter
-        for parameter in context.command.params
-        if isinstance(parameter, ProgramOption)
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        option for name, option in known.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     if not own["programs"]:
         if options:
@@ -230,20 +208,9 @@ def spelled(said: Mapping[str, Any]) -> str:
 def words_of_program(said: Mapping[str, Any]) -> Iterator[str]:
     """Yield the command-line options of a program."""
     yield from ("--program", f"{said['name']}={said['command']}" if "[" not in said["name"] else said["command"])
-    for key, option in (
-        ("setup", "--setup"),
-        ("prepare", "--prepare"),
-        ("conclude", "--conclude"),
-        ("cleanup", "--cleanup"),
-        ("warmup", "--warmup"),
-        ("load", "--load"),
-        ("ready", "--ready"),
-        ("input", "--input"),
-        ("output", "--stdout"),
-        ("shell", "--shell"),
-    ):
+    for key in ("setup", "prepare", "conclude", "cleanup", "warmup", "load", "ready", "input", "output", "shell"):
         if key in said:
-            yield from (option, str(said[key]))
+            yield from ("--stdout" if key == "output" else f"--{key}", str(said[key]))
     if said.get("expects_same_output"):
         yield "--expect-same-output"
     if "ignored_statuses" in said:
