@@ -284,6 +284,11 @@ class CellResult:
         """Return whether the allocator is written in Python. Reports mark such cells and never rank them."""
         return bool(self.proof.get("interpreted"))
 
+    def value_of(self, metric: str) -> float | None:
+        """Return the figure of a metric; None: it was not measured, or is not applicable."""
+        figure = self.metrics.get(metric)
+        return None if figure is None else figure.value
+
     @property
     def fault(self) -> str | None:
         """Return what caused the cell's failure, ``allocator`` or ``harness``; None: it did not fail."""

@@ -73,23 +73,18 @@ def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[C
     The fastest is first. With a reference, the order is by the ratio to it on the same region. If nothing was timed,
     the first measured figure decides. Cells without figures come next, and failed cells last.
     """
-    name = next((metric for metric in _ORDERED_BY if any(_value(cell, metric) is not None for cell in cells)), None)
+    name = next((metric for metric in _ORDERED_BY if any(cell.value_of(metric) is not None for cell in cells)), None)
     if name is None:
         return sorted(cells, key=lambda cell: cell.status is Status.FAILED)
-    bases = {cell.cell.region: _value(cell, name) for cell in cells if cell.cell.allocator == reference}
+    bases = {cell.cell.region: cell.value_of(name) for cell in cells if cell.cell.allocator == reference}
 
     def place(cell: CellResult) -> tuple[bool, bool, float]:
-        value = _value(cell, name)
+        value = cell.value_of(name)
         base = bases.get(cell.cell.region) if bases else 1.0
         known = value is not None and bool(base)
         return cell.status is Status.FAILED, not known, (value or 0.0) / base if base else value or 0.0
 
     return sorted(cells, key=place)
-
-
-def _value(cell: CellResult, name: str) -> float | None:
-    metric = cell.metrics.get(name)
-    return None if metric is None else metric.value
 
 
 def styles(run: Run) -> dict[str, Style]:

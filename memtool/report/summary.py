@@ -156,14 +156,14 @@ def _against(cell: CellResult, other: CellResult) -> str:
 def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: CellResult | None) -> Iterator[str]:
     """Yield who has the lowest peak, and the peak of the fastest; indistinguishable figures are grouped."""
     for name, words in _MEMORY:
-        known = [(cell, value) for cell in cells if (value := _value(cell, name)) is not None and value > 0]
+        known = [(cell, value) for cell in cells if (value := cell.value_of(name)) is not None and value > 0]
         if not known:
             continue
         least = min(value for _, value in known)
         within = error_on(name, info.lanes, groups.facts_of(run.machine, info.name)).within
         lowest = [cell for cell, value in known if value - least <= within]
         size = f"{_spread([value for _, value in known if value - least <= within])} of {words}"
-        own = None if winner is None else _value(winner, name)
+        own = None if winner is None else winner.value_of(name)
         if len(known) == 1:
             yield f"{'It' if len(cells) == 1 else look.label(known[0][0])} peaks at {size}."
         elif len(lowest) == len(known):
@@ -202,11 +202,6 @@ def _slower(lowest: Sequence[CellResult], winner: CellResult | None) -> str:
     if own is None or base is None or not base.value or own.value is None:
         return ""
     return f", which takes {own.value / base.value:.2f} times as long"
-
-
-def _value(cell: CellResult, name: str) -> float | None:
-    metric = cell.metrics.get(name)
-    return None if metric is None else metric.value
 
 
 def _of_footing(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterator[str]:

@@ -163,7 +163,7 @@ class _Differing:
                 return f"{name} is not recorded"
             if first != second and (name not in _SINCE_THEN or None not in (first, second)):
                 return f"{name} differs: {first} and {second}"
-        if any(_value(side, "peak_footprint_bytes") is not None for side in (base, head)):
+        if any(side.value_of("peak_footprint_bytes") is not None for side in (base, head)):
             return None
         if NAMED in base.proof and NAMED in head.proof:
             return None
@@ -400,7 +400,7 @@ def places(run: Run) -> list[Place]:
     """Return the ranks of each allocator of a run by time and by resident memory, for each workload."""
     groups: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in run.cells:
-        if result.status is Status.OK and any(_value(result, name) is not None for name in _TIMES):
+        if result.status is Status.OK and any(result.value_of(name) is not None for name in _TIMES):
             groups.setdefault(_place(result.cell), []).append(result)
     standings: list[Place] = []
     for (workload, region, _), cells in groups.items():
@@ -413,7 +413,7 @@ def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> It
     metric = next(name for name in _TIMES if name in cells[0].metrics)
     times = [result.metrics[metric] for result in cells]
     by_time = paired.ranks([by_block(metric) for metric in times])
-    memory = [next(filter(None, (_value(result, name) for name in _MEMORY)), None) for result in cells]
+    memory = [next(filter(None, (result.value_of(name) for name in _MEMORY)), None) for result in cells]
     known = [index for index, resident in enumerate(memory) if resident is not None]
     front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])
     on_front = {index for index, is_on_front in zip(known, front, strict=True) if is_on_front}
@@ -430,8 +430,3 @@ def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> It
             memory[index],
             metric,
         )
-
-
-def _value(cell: CellResult, metric: str) -> float | None:
-    figure = cell.metrics.get(metric)
-    return figure.value if figure is not None else None

@@ -44,8 +44,8 @@ def of_cell(
         "seed": trace.seed,
         "machine": machine,
         "order": _order(result.cell, samples),
-        "harness_ns": _value(harness, "time_per_op_ns"),
-        "harness_instructions": _value(harness, "instructions_per_op"),
+        "harness_ns": harness.value_of("time_per_op_ns"),
+        "harness_instructions": harness.value_of("instructions_per_op"),
         "preload": list(plan.preload),
         "environment": dict(plan.environment),
         **({NAMED: f"{plan.spec.title}={plan.spec.written}"} if plan.spec.title else {}),
@@ -67,11 +67,6 @@ def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
             if sample.cell == cell:
                 own.append(places[block])
     return {"passes": passes, "places": own}
-
-
-def _value(result: CellResult, metric: str) -> float | None:
-    figure = result.metrics.get(metric)
-    return figure.value if figure else None
 
 
 def of_samples(samples: Sequence[Sample]) -> dict[str, Any]:

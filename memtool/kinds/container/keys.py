@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, StrictInt, StrictStr, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from memtool.kinds.container.image import EACH, MOST_CONTAINERS, NESTED
 from memtool.workload.language.laws import CountLaw, NaturalLaw
 from memtool.workload.language.schema import Name
-from memtool.workload.language.values import (
-    EXACTLY_ONE_KEY,
-    Capacity,
-    Count,
-    Strict,
-    misfit,
-    raise_all,
-    require_one_key,
-)
+from memtool.workload.language.values import Capacity, Count, OneOf, Strict, misfit, raise_all
 
 _MOST_STEPS = 64
 _MOST_OPERATIONS = 1 << 26
@@ -92,10 +84,10 @@ _Keyed = Annotated[Keyed, BeforeValidator(_from_short)]
 _Churn = Annotated[Churn, BeforeValidator(_from_short)]
 
 
-class Step(Strict):
+class Step(OneOf):
     """One step of a script: exactly one of these keys."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    noun = "operation"
 
     push: _Keyed | None = _step("Appends elements; keys count from 0.")
     pop: _Times | None = _step("Erases the first element; of a vector or string the last, of a map the oldest key.")
@@ -114,11 +106,6 @@ class Step(Strict):
         json_schema_extra=_or_short,
     )
     clear: _Times | None = _step("Destroys all elements.")
-
-    @model_validator(mode="after")
-    def _has_one_operation(self) -> Step:
-        require_one_key(self, "operation")
-        return self
 
     @property
     def action(self) -> tuple[str, Times]:

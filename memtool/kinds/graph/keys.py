@@ -16,6 +16,7 @@ from memtool.workload.language.values import (
     Count,
     Request,
     Strict,
+    both,
     misfit,
     raise_all,
     require_one_key,
@@ -33,11 +34,7 @@ Payload = Annotated[Request, Field(le=_LARGEST)]
 Fields = Annotated[Count, Field(le=_MOST_FIELDS)]
 
 
-def _both(value: Any) -> Any:  # noqa: ANN401  # raw YAML
-    return value if isinstance(value, (list, tuple)) else (value, value)
-
-
-Sizes = Annotated[tuple[Payload, Payload], BeforeValidator(_both)]
+Sizes = Annotated[tuple[Payload, Payload], BeforeValidator(both)]
 """A size, or the smallest and the largest of uniformly distributed sizes."""
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StrictInt, model_validator
+from pydantic import Field, StrictInt
 from pydantic_core import PydanticCustomError
 
 from memtool.workload.language.schema import Name
-from memtool.workload.language.values import EXACTLY_ONE_KEY, Request, Strict, misfit, require_one_key
+from memtool.workload.language.values import OneOf, Request, Strict, misfit
 
 _MOST_FIELDS = (1 << 20) - 1
 MOST_NAMES = 1 << 19
@@ -52,10 +52,10 @@ class LoadedField(Strict):
     field: Index = Field(0, description="Number of its field.")
 
 
-class GraphStep(Strict):
+class GraphStep(OneOf):
     """One operation: exactly one of these keys."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    noun = "operation"
 
     make: MadeObject | None = Field(None, description="A new object in a root.")
     link: LinkedField | None = Field(None, description="A field refers to another object.")
@@ -66,11 +66,6 @@ class GraphStep(Strict):
     control: Literal["safe-point", "collect", "disable", "enable"] | None = Field(
         None, description="A safe point; or collect now; or let no collection begin from here on, and again."
     )
-
-    @model_validator(mode="after")
-    def _has_one_operation(self) -> GraphStep:
-        require_one_key(self, "operation")
-        return self
 
 
 class _Names:

@@ -141,18 +141,13 @@ _OF_REGION = {
 }
 
 
-def _value(cell: CellResult, name: str) -> float | None:
-    metric = cell.metrics.get(name)
-    return None if metric is None else metric.value
-
-
 _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] = (
     (lambda name, _cell, _trace: name.startswith(OWN), "a malloc does not say it of itself"),
     (
         lambda name, cell, trace: (
             name == "net_time_per_op_ns"
             and harness_dominates(
-                cell.cell, trace, cell.proof.get("harness_ns") or 0.0, _value(cell, "time_per_op_ns") or 0.0
+                cell.cell, trace, cell.proof.get("harness_ns") or 0.0, cell.value_of("time_per_op_ns") or 0.0
             )
         ),
         "more than half of the time is the harness's, which hands objects over between threads, so there is no net",
@@ -163,7 +158,7 @@ _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] =
         "too few operations for a reading of the noise floor, without which there is no latency",
     ),
     (
-        lambda name, cell, _trace: name in _OF_REGION and _value(cell, "peak_footprint_bytes") is None,
+        lambda name, cell, _trace: name in _OF_REGION and cell.value_of("peak_footprint_bytes") is None,
         "memtool sees only the resident memory of a system allocator, not its heap",
     ),
     (

@@ -22,7 +22,7 @@ from memtool.report.compared import judged_words
 from memtool.stats.paired import least_blocks
 from memtool.stats.words import is_better, neutral_word
 from memtool.store import compare_file
-from memtool.units import format_ns, format_size
+from memtool.units import format_ns, format_size, plural
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot represent: most control characters, and lone surrogates."""
@@ -80,7 +80,7 @@ def _text(report: Report, style: str, width: int | None) -> str:
             parts += _grid(_HEADINGS, [_row(judgement, report) for judgement in changed], style, width)
         if folded:
             kind_of_figure = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
-            parts.append(f"{_counted(len(folded), kind_of_figure)} unchanged.")
+            parts.append(f"{plural(len(folded), kind_of_figure)} unchanged.")
         parts += _ranking(report.places, workload, style, width)
     parts += _history(report, style, width)
     lines = _lines(report)
@@ -173,7 +173,7 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
     for group in alike.values():
         first = group[0]
         following = f"; next: {first.next_step}" if first.next_step else ""
-        others = f"; and {_counted(len(group) - 1, 'more allocator')}" if len(group) > 1 else ""
+        others = f"; and {plural(len(group) - 1, 'more allocator')}" if len(group) > 1 else ""
         findings.append((first.verdict, first, f"{judged_words.sentence(first)}{others}{following}"))
     return findings
 
@@ -187,7 +187,7 @@ def conclusion(report: Report) -> str:
         return f"Compared: {', '.join(f'{count:,} {word}' for word, count in words.items()) or 'nothing'}"
     counts = {verdict: sum(judgement.verdict is verdict for judgement in report.judgements) for verdict in Verdict}
     parts = [
-        _counted(count, "regression") if verdict is Verdict.REGRESSION else f"{count:,} {verdict}"
+        plural(count, "regression") if verdict is Verdict.REGRESSION else f"{count:,} {verdict}"
         for verdict, count in counts.items()
         if count and verdict is not Verdict.SHOWN
     ]
@@ -273,14 +273,14 @@ def _explanation(report: Report) -> list[str]:
         )
     if report.family:
         least = least_blocks(report.alpha / report.family)
-        tests = _counted(report.family, "test")
+        tests = plural(report.family, "test")
         if report.command == "check":
             lines.append(
                 f"{tests}, alpha {report.alpha:g} (Holm). A regression is seen twice: what looks worse is measured "
                 "again, and the fresh blocks alone decide."
             )
         else:
-            lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
+            lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {plural(least, 'block')}.")
         lines.append("can see: the smallest change that this many blocks detect with 80 % power.")
         lines.append("needs: the number of blocks with which an unchanged allocator passes in four of five runs.")
     scopes = {METRICS[comparison.metric].scope for comparison in compared if comparison.basis is Basis.UNPAIRED}
@@ -294,10 +294,6 @@ def _explanation(report: Report) -> list[str]:
     if Basis.EXACT in bases:
         lines.append("exact: the same in every repeat on both sides, so gated without statistics.")
     return lines
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _json(report: Report) -> str:

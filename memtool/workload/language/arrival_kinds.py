@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
-from memtool.workload.language.values import EXACTLY_ONE_KEY, Count, Period, Rate, Strict, misfit, require_one_key
+from memtool.workload.language.values import Count, OneOf, Period, Rate, Strict, misfit
 
 _LONGEST_GAP = 5
 """Mean seconds between bursts: the tail of the distribution of gaps must fit into its table."""
@@ -43,17 +43,12 @@ class FrameStarts(Strict):
     every: Period
 
 
-class Arrivals(Strict):
+class Arrivals(OneOf):
     """When operations are due, independent of the allocator's speed: exactly one of these keys."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    noun = "kind of arrivals"
 
     constant: Paced | None = None
     poisson: Paced | None = None
     bursts: Bursts | None = None
     frames: FrameStarts | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Arrivals:
-        require_one_key(self, "kind of arrivals")
-        return self

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     TypeAdapter,
@@ -18,9 +17,9 @@ from pydantic import (
 
 from memtool.units import COUNT_PATTERN, SIZE_PATTERN
 from memtool.workload.language.values import (
-    EXACTLY_ONE_KEY,
     Count,
     Natural,
+    OneOf,
     Positive,
     Request,
     Size,
@@ -28,7 +27,6 @@ from memtool.workload.language.values import (
     Strict,
     Until,
     misfit,
-    require_one_key,
 )
 
 _MOST_ENTRIES = 4096
@@ -89,10 +87,10 @@ def _each_value_once(choice: Any, validate: Callable[[Any], dict[int, Any]]) -> 
     return values
 
 
-class Law(Strict, Generic[N]):
+class Law(OneOf, Generic[N]):
     """A distribution of whole numbers: exactly one of these keys."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    noun = "law"
 
     constant: N | None = None
     uniform: Annotated[tuple[N, N] | None, Field(description="[low, high], both included")] = None
@@ -119,7 +117,6 @@ class Law(Strict, Generic[N]):
 
     @model_validator(mode="after")
     def _consistent(self) -> Law[N]:
-        require_one_key(self, "law")
         if self.uniform is not None and self.uniform[0] > self.uniform[1]:
             raise misfit(f"must be [low, high], is [{self.uniform[0]}, {self.uniform[1]}]", "uniform")
         for index, (low, high, _) in enumerate(self.histogram or ()):

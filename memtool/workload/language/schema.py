@@ -19,7 +19,6 @@ from memtool.workload.language.descriptions import described
 from memtool.workload.language.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
 from memtool.workload.language.patterns import Buffer, Exchange, Refill, Requests, Sweep, Toggle, most_swept
 from memtool.workload.language.values import (
-    EXACTLY_ONE_KEY,
     MOST_LIVE,
     Alignment,
     Capacity,
@@ -27,6 +26,7 @@ from memtool.workload.language.values import (
     Factor,
     Moment,
     Natural,
+    OneOf,
     Positive,
     Share,
     Size,
@@ -224,10 +224,10 @@ class FalseSharing(Requests):
     passive: StrictBool = False
 
 
-class Pattern(Strict):
+class Pattern(OneOf):
     """A regular pattern: exactly one of these keys."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    noun = "pattern"
 
     lifo: Stack | None = None
     fifo: Live | None = None
@@ -244,11 +244,6 @@ class Pattern(Strict):
     buffer: Buffer | None = None
     refill: Refill | None = None
     sweep: Sweep | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Pattern:
-        require_one_key(self, "pattern")
-        return self
 
 
 class Profile(Strict):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from memtool.units import COUNT_PATTERN, SIZE_PATTERN, format_size, parse_count, parse_size
@@ -205,7 +205,7 @@ def _percent(value: Fraction) -> str:
     return f"{float(value * 100):.12f}".rstrip("0").rstrip(".") + "%"
 
 
-def _both(value: object) -> object:
+def both(value: object) -> object:
     """Return a pair; a single value becomes a pair of equal values."""
     return value if isinstance(value, (list, tuple)) else (value, value)
 
@@ -261,7 +261,7 @@ Share = Annotated[
 """A percentage above 0: ``20%``."""
 Until = Annotated[
     tuple[Share, Share],
-    BeforeValidator(_both),
+    BeforeValidator(both),
     PlainSerializer(_one_or_both),
     WithJsonSchema({"anyOf": [_SHARE_SCHEMA, {"type": "array", "items": _SHARE_SCHEMA, "minItems": 2, "maxItems": 2}]}),
 ]
@@ -314,8 +314,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
-EXACTLY_ONE_KEY: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
-"""For the JSON Schema of a model that require_one_key() checks."""
+class OneOf(Strict):
+    """A mapping with exactly one of the declared keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    noun: ClassVar[str]
+    """What a key stands for, in error messages."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        require_one_key(self, self.noun)
+        return self
 
 
 def require_one_key(model: BaseModel, noun: str, among: Collection[str] = ()) -> None:
