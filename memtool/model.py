@@ -74,7 +74,8 @@ class AdaptorSpec:
     @property
     def label(self) -> str:
         """Return the written form: ``redzone:bytes=32``."""
-        return _written(self.name, self.parameters)
+        values = ",".join(f"{key}={value}" for key, value in self.parameters)
+        return f"{self.name}:{values}" if values else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,8 @@ class AllocatorSpec:
     @property
     def written(self) -> str:
         """Return the written form, without the user's name: ``pool:block=64+lock``."""
-        return "+".join((_written(self.name, self.parameters), *(adaptor.label for adaptor in self.adaptors)))
-
-
-def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
-    return f"{name}:{','.join(f'{key}={value}' for key, value in parameters)}" if parameters else name
+        own = AdaptorSpec(self.name, self.parameters)
+        return "+".join(part.label for part in (own, *self.adaptors))
 
 
 @dataclass(frozen=True, slots=True)

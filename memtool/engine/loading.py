@@ -9,6 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 
+# As in worker/child.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 ABI_VERSION = 9
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 NOT_APPLICABLE = 2**64 - 1
@@ -97,6 +102,29 @@ def declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[objec
             raise EngineError(f"the engine library has no {name}: run `make native`") from None
         function.restype = result
         function.argtypes = arguments
+
+
+class Handle:
+    """An object of the engine, which is closed with the block in which it is used."""
+
+    def __init__(self, library: ctypes.CDLL, close: str, handle: int | None, problem: str) -> None:
+        """``close``: the function that closes it. Raises EngineError with the problem where there is no handle."""
+        self._library = library
+        self._close = getattr(library, close)
+        self._handle = handle
+        if not handle:
+            raise EngineError(problem)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the memory that the engine holds for it."""
+        self._close(self._handle)
+        self._handle = None
 
 
 def refuse_stale() -> None:

@@ -75,7 +75,7 @@ class Figures:
     @property
     def memory_bytes(self) -> int | None:
         """Return the machine's memory that a replay takes, if the pass measures it."""
-        return None
+        return getattr(self, "peak_resident_bytes", None)
 
     @property
     def placed_in_bytes(self) -> int | None:

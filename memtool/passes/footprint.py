@@ -99,11 +99,6 @@ class Footprint(Figures):
     """Each field of a Checkpoint, with one figure for each checkpoint."""
 
     @property
-    def memory_bytes(self) -> int:
-        """Return the machine's memory that a replay takes."""
-        return self.peak_resident_bytes
-
-    @property
     def placed_in_bytes(self) -> int:
         """Return the length of the region in which all blocks were placed."""
         return self.peak_footprint_bytes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import tabulate
 
@@ -35,6 +37,13 @@ def table(
         _drawn([headings[index] for index in part], [[row[index] for index in part] for row in rows], style, left)
         for part in _parts(headings, rows, keys, width)
     ]
+
+
+def csv_of(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().rstrip("\n")
 
 
 def _parts(headings: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[list[int]]:

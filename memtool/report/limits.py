@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
 from memtool.model import Status
@@ -67,12 +65,10 @@ _CSV = ("workload", "allocator", "region", "status", "reason", "seed", "peak_liv
 
 def _csv(limits: Limits) -> str:
     """Return one line for each limit, and one for each allocator without a limit."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV)
+    rows: list[tuple[object, ...]] = [_CSV]
     for row in limits.rows:
         head = (row.cell.workload, row.cell.allocator, row.cell.region, str(row.status), row.reason or "")
         if not row.limits:
-            writer.writerow((*head, "", "", ""))
-        writer.writerows((*head, limit.seed, limit.peak_live_bytes, limit.limit_bytes) for limit in row.limits)
-    return out.getvalue().rstrip("\n")
+            rows.append((*head, "", "", ""))
+        rows += ((*head, limit.seed, limit.peak_live_bytes, limit.limit_bytes) for limit in row.limits)
+    return grid.csv_of(rows)

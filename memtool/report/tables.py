@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
@@ -54,30 +52,27 @@ _CSV_SAMPLE = ("workload", "allocator", "region", "mode", "metric", "unit", "blo
 
 def _samples(run: Run) -> str:
     """Return one line for each sample, unrounded, for your own statistics."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_SAMPLE)
-    for cell in run.cells:
-        for name, metric in cell.metrics.items():
-            for block, sample in zip(metric.blocks, metric.samples, strict=True):
-                writer.writerow((*_names(cell), name, metric.unit, block, sample))
-    return out.getvalue().rstrip("\n")
+    rows = (
+        (*_names(cell), name, metric.unit, block, sample)
+        for cell in run.cells
+        for name, metric in cell.metrics.items()
+        for block, sample in zip(metric.blocks, metric.samples, strict=True)
+    )
+    return grid.csv_of([_CSV_SAMPLE, *rows])
 
 
 def _csv(run: Run) -> str:
     """Return one line for each figure, unrounded, and one for each cell without figures, for a data frame."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING, "fault"))
+    rows: list[tuple[object, ...]] = [(*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING, "fault")]
     for cell in run.cells:
         head = (*_names(cell), str(cell.status), cell.reason or "")
         rest = (_yes(cell.interpreted), "" if cell.call is None else calls.code(cell.call), cell.fault or "")
         if not cell.metrics:
-            writer.writerow((*head, *("" for _ in _CSV_FIGURE), *rest))
+            rows.append((*head, *("" for _ in _CSV_FIGURE), *rest))
         for name, metric in cell.metrics.items():
             figures = (len(metric.samples), metric.value, metric.low, metric.high, _yes(metric.at_floor))
-            writer.writerow((*head, name, metric.unit, str(metric.determinism), *figures, *rest))
-    return out.getvalue().rstrip("\n")
+            rows.append((*head, name, metric.unit, str(metric.determinism), *figures, *rest))
+    return grid.csv_of(rows)
 
 
 def _yes(is_so: bool) -> str:
@@ -123,9 +118,7 @@ def _scaling(run: Run, style: str, width: int | None) -> list[str]:
         if not any(len(row) - row.count("-") > 2 for row in rows):
             continue
         title = f"{name}: throughput by number of threads, in million operations a second, all threads together"
-        text = grid.table(headings, rows, style, left=_LEFT, keys=1, width=width)
-        form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
-        parts += [form.format(grid.wrapped(title, width), part) for part in text]
+        parts += _titled(title, grid.table(headings, rows, style, left=_LEFT, keys=1, width=width), style, width)
         parts.append(
             grid.wrapped(
                 f"{scaling.HARNESS} hands objects over between threads, and nothing else: where it collapses, all do.",
@@ -138,14 +131,13 @@ def _scaling(run: Run, style: str, width: int | None) -> list[str]:
 def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
     """Return tables of latency by rate of arrivals for each swept workload, including the null strategy."""
     parts = []
-    form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
     for name, infos in rates.swept(run).items():
         for kind in rates.KINDS:
             headings, rows = rates.table(run, infos, kind)
             if rows:
                 title = f"{name}: latency of {kind} by rate of arrivals, from the intended start"
                 text = grid.table(headings, rows, style, left=_LEFT, keys=2, width=width)
-                parts += [form.format(grid.wrapped(title, width), part) for part in text]
+                parts += _titled(title, text, style, width)
         if parts:
             parts.append(grid.wrapped(rates.explanation(run, infos), width))
     return parts
@@ -154,11 +146,15 @@ def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
 def _by_program(run: Run, style: str, width: int | None) -> list[str]:
     """Return a table of the wall times of several programs, side by side."""
     headings, rows = programs.table(run)
+    text = grid.table(headings, rows, style, left=_LEFT, keys=1, width=width) if rows else []
+    return _titled("Wall time of each program, in ms", text, style, width)
+
+
+def _titled(title: str, text: Sequence[str], style: str, width: int | None, continued: str = "") -> list[str]:
+    """Return the parts of a table under their title, to which those after the first add ``continued``."""
+    titles = [title, *(title + continued for _ in text[1:])]
     form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
-    return [
-        form.format(grid.wrapped("Wall time of each program, in ms", width), part)
-        for part in (grid.table(headings, rows, style, left=_LEFT, keys=1, width=width) if rows else [])
-    ]
+    return [form.format(grid.wrapped(words, width), part) for words, part in zip(titles, text, strict=False)]
 
 
 def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
@@ -173,9 +169,7 @@ def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
     drawn = grid.table(
         [*ranked, "allocator", *sheet.headings], rows, style, left=_LEFT, keys=1 + len(ranked), width=width
     )
-    titles = [sheet.title, *(f"{sheet.title} (continued)" for _ in drawn[1:])]
-    form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
-    return [form.format(grid.wrapped(title, width), text) for title, text in zip(titles, drawn, strict=True)]
+    return _titled(sheet.title, drawn, style, width, " (continued)")
 
 
 def replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:

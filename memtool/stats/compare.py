@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -185,16 +186,12 @@ def _cells(
     machine: Mapping[str, Any],
 ) -> Iterator[Comparison]:
     """Yield the comparisons of two cells; ``differing`` compares the runs, and is None if both cells are of one run."""
-    names: dict[str, Any] = {
-        "workload": head.cell.workload,
-        "region": head.cell.region,
-        "mode": head.cell.mode,
-        "base": base.cell.allocator,
-        "head": head.cell.allocator,
-    }
+    names: dict[str, Any] = {name: getattr(head.cell, name) for name in ("workload", "region", "mode")}
+    names |= {"base": base.cell.allocator, "head": head.cell.allocator}
     if base.status is not Status.OK or head.status is not Status.OK:
         yield _status(names, base, head, is_one_run=differing is None)
         return
+    none = partial(Comparison, **names, basis=Basis.NONE, is_ratio=False)
     for name in metrics:
         first, second = base.metrics.get(name), head.metrics.get(name)
         if first is None or second is None or first.value is None or second.value is None:
@@ -203,11 +200,8 @@ def _cells(
             if all(is_absent) or (differing is None and name not in required):
                 continue
             side = "base" if is_absent[0] else "other side"
-            yield Comparison(
-                **names,
+            yield none(
                 metric=name,
-                basis=Basis.NONE,
-                is_ratio=False,
                 is_required=(name in required or not is_absent[0])
                 and not (differing is not None and differing.is_uncounted(METRICS[name])),
                 why_not=f"the {side} has none",
@@ -216,11 +210,8 @@ def _cells(
         info = METRICS[name]
         why_not = differing.field(info, base, head) if differing is not None else None
         if why_not is not None:
-            yield Comparison(
-                **names,
+            yield none(
                 metric=name,
-                basis=Basis.NONE,
-                is_ratio=False,
                 base_value=first.value,
                 head_value=second.value,
                 is_required=differing is not None and differing.is_of_other_events,

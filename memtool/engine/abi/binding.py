@@ -88,26 +88,24 @@ def describe_json() -> str:
 
 def describe() -> list[dict[str, object]]:
     """Return every strategy of the engine with its parameters and capabilities, in the order of the list."""
-    import json
-
-    described: list[dict[str, object]] = json.loads(describe_json())
-    return described
+    return _listed(describe_json())
 
 
 def describe_adaptors() -> list[dict[str, object]]:
     """Return every adaptor of the engine with its parameters, in the order of the list."""
-    import json
-
-    described: list[dict[str, object]] = json.loads(_library().memtool_describe_adaptors().decode())
-    return described
+    return _listed(_library().memtool_describe_adaptors())
 
 
 def describe_collectors() -> list[dict[str, object]]:
     """Return every garbage collector of the engine with its parameters, in the order of the list."""
+    return _listed(_library().memtool_describe_collectors())
+
+
+def _listed(text: str | bytes) -> list[dict[str, object]]:
     import json
 
-    described: list[dict[str, object]] = json.loads(_library().memtool_describe_collectors().decode())
-    return described
+    listed: list[dict[str, object]] = json.loads(text)
+    return listed
 
 
 def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | None, int | None]:

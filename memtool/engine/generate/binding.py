@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Generator
-from typing import Any, Self
+from typing import Any
 
-from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, load_library
+from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, Handle, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
@@ -140,7 +140,7 @@ def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
         raise EngineError(message.value.decode())
 
 
-class _Builder:
+class _Builder(Handle):
     """The common part of the builders of both kinds of image: a handle of the engine, and how events reach it."""
 
     _kind: str
@@ -153,20 +153,8 @@ class _Builder:
         """
         self._library = _library()
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
-        self._handle: int | None = self._function("begin")(TOUCHES.index(touch), *descriptors, self._message)
-        if not self._handle:
-            raise EngineError(self._message.value.decode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the memory that the engine holds for it."""
-        self._function("close")(self._handle)
-        self._handle = None
+        handle = self._function("begin")(TOUCHES.index(touch), *descriptors, self._message)
+        super().__init__(self._library, f"memtool_{self._kind}_close", handle, self._message.value.decode())
 
     def append(self, events: memoryview) -> None:
         """Add events, in order. Raises EngineError for an impossible sequence."""

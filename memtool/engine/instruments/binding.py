@@ -33,20 +33,21 @@ def _library() -> ctypes.CDLL:
 
 def counter_refusal(counter: str) -> str | None:
     """Return why instructions cannot be counted by ``perf`` or ``callgrind`` here; None: the engine can."""
-    words = _library().memtool_counter_refusal(COUNTERS_OF.index(counter))
-    return None if words is None else str(words.decode())
+    return _text(_library().memtool_counter_refusal(COUNTERS_OF.index(counter)))
 
 
 def system_calls_refusal() -> str | None:
     """Return why the kernel does not permit counting system calls; None: it does."""
-    words = _library().memtool_system_calls_refusal()
-    return None if words is None else str(words.decode())
+    return _text(_library().memtool_system_calls_refusal())
 
 
 def ring_refusal() -> str | None:
     """Return why the kernel does not permit io_uring in this process; None: it does."""
-    words = _library().memtool_ring_refusal()
-    return None if words is None else str(words.decode())
+    return _text(_library().memtool_ring_refusal())
+
+
+def _text(words: bytes | None) -> str | None:
+    return None if words is None else words.decode()
 
 
 def cached_bytes(descriptor: int) -> int | None:

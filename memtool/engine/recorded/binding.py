@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, load_library
+from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, Handle, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
@@ -45,6 +44,7 @@ COUNTS = (
     "peak_mapped_bytes",
 )
 """Fields of MatchCounts (engine/recorded/matcher.hpp), which says what they mean."""
+_NO_MEMORY = "no memory to match addresses"
 
 
 class _Counts(ctypes.Structure):
@@ -169,22 +169,13 @@ def _view(address: int | None, nbytes: int) -> memoryview:
     return memoryview((ctypes.c_char * nbytes).from_address(address)).cast("B")
 
 
-class Matcher:
+class Matcher(Handle):
     """Makes canonical events from observed addresses, in portions; memory for the live objects only."""
 
     def __init__(self) -> None:
         """Begin without live objects. Raises EngineError when memory is exhausted."""
-        self._library = _library()
-        self._handle: int | None = self._library.memtool_matcher_open()
-        if not self._handle:
-            raise EngineError("no memory to match addresses")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._library.memtool_matcher_close(self._handle)
-        self._handle = None
+        library = _library()
+        super().__init__(library, "memtool_matcher_close", library.memtool_matcher_open(), _NO_MEMORY)
 
     def append(self, seen: memoryview) -> Portion:
         """Return the canonical events of AddressEvents, which are in order in a writable buffer. Raises EngineError."""
@@ -193,7 +184,7 @@ class Matcher:
         view = (ctypes.c_char * seen.nbytes).from_buffer(seen) if count else None
         address = None if view is None else ctypes.addressof(view)
         if self._library.memtool_matcher_append(self._handle, address, count, ctypes.byref(columns)) != DONE:
-            raise EngineError("no memory to match addresses")
+            raise EngineError(_NO_MEMORY)
         events = int(columns.count)
         return Portion(
             _view(columns.events, 16 * events),
@@ -206,7 +197,7 @@ class Matcher:
         """Return the live objects as AddressEvents: allocations, in the order of birth. Raises EngineError."""
         seen, count = ctypes.c_void_p(), _u64()
         if self._library.memtool_matcher_live(self._handle, ticks, ctypes.byref(seen), ctypes.byref(count)) != DONE:
-            raise EngineError("no memory to match addresses")
+            raise EngineError(_NO_MEMORY)
         return bytearray(_view(seen.value, SEEN_BYTES * count.value))
 
     def counts(self) -> dict[str, int]:
@@ -216,22 +207,14 @@ class Matcher:
         return {name: int(getattr(counts, name)) for name in COUNTS}
 
 
-class LogReader:
+class LogReader(Handle):
     """Reads textual recordings for which Python would be too slow."""
 
     def __init__(self, name: str) -> None:
         """``name`` is that of the importer. Raises EngineError when memory is exhausted."""
-        self._library = _library()
-        self._handle: int | None = self._library.memtool_log_reader_open(name.encode())
-        if not self._handle:
-            raise EngineError(f"no memory to read {name}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._library.memtool_log_reader_close(self._handle)
-        self._handle = None
+        library = _library()
+        handle = library.memtool_log_reader_open(name.encode())
+        super().__init__(library, "memtool_log_reader_close", handle, f"no memory to read {name}")
 
     def append(self, text: bytes) -> memoryview:
         """Return the AddressEvents in the next portion; an empty portion ends the text. Valid until the next call."""
@@ -255,7 +238,7 @@ class LogReader:
         return {name: int(count) for name, count in map(str.split, lines.decode("utf-8", "replace").splitlines())}
 
 
-class Recording:
+class Recording(Handle):
     """The recording of one process, read in the order of time while it is written or afterwards."""
 
     def __init__(self, descriptor: int, beside: Path | None = None) -> None:
@@ -263,20 +246,12 @@ class Recording:
 
         ``beside`` is the path of the file on the disk, existing or not, of a recording in memory.
         """
-        self._library = _library()
+        library = _library()
         self._descriptor = descriptor
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
         path = b"" if beside is None else os.fsencode(beside)
-        self._handle: int | None = self._library.memtool_recording_open(descriptor, path, self._message)
-        if not self._handle:
-            raise EngineError(self._message.value.decode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._library.memtool_recording_close(self._handle)
-        self._handle = None
+        handle = library.memtool_recording_open(descriptor, path, self._message)
+        super().__init__(library, "memtool_recording_close", handle, self._message.value.decode())
 
     @property
     def head(self) -> RecordingHead:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Self
+from typing import Any
 
-from memtool.engine.loading import DONE, MESSAGE_BYTES, NOT_APPLICABLE, EngineError, declare, load_library
+from memtool.engine.loading import DONE, MESSAGE_BYTES, NOT_APPLICABLE, EngineError, Handle, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
@@ -80,23 +80,14 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-class Survey:
+class Survey(Handle):
     """Counts the requests in canonical events, as they arrive; memory for the live objects only."""
 
     def __init__(self) -> None:
         """Begin with empty counts. Raises EngineError when memory is exhausted."""
-        self._library = _library()
+        library = _library()
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
-        self._handle: int | None = self._library.memtool_survey_open()
-        if not self._handle:
-            raise EngineError("no memory to survey a trace")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._library.memtool_survey_close(self._handle)
-        self._handle = None
+        super().__init__(library, "memtool_survey_close", library.memtool_survey_open(), "no memory to survey a trace")
 
     def append(self, events: memoryview, nanoseconds: int | None = None, callers: int | None = None) -> None:
         """Process the next events, in a writable buffer; their times and callers are at these addresses.

@@ -59,11 +59,6 @@ class Footprint(Figures):
     fresh: Locality
     churned: Locality
 
-    @property
-    def memory_bytes(self) -> int:
-        """Return the machine's memory that a replay takes."""
-        return self.peak_resident_bytes
-
 
 def _times(samples: CellSamples) -> Summary:
     tick = samples.clock.ns_per_tick

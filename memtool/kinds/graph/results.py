@@ -87,11 +87,6 @@ class HeapFigures(Figures):
     peak_footprint_bytes: int | None
     peak_resident_bytes: int
 
-    @property
-    def memory_bytes(self) -> int:
-        """Return the machine's memory that a replay takes."""
-        return self.peak_resident_bytes
-
 
 def _checked(samples: CellSamples) -> Summary:
     seen = taken(samples.own, Check)
