@@ -124,6 +124,7 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
     if (site == 0) state = NULL;
   }
   const uint64_t before = state == NULL ? 0 : stamp(state);
+  const bool was_large = state != NULL && block != NULL && take_large((uintptr_t)block) != 0;
   fresh = real.realloc(block, bytes);
   if (state != NULL && block != NULL) {
     const uint64_t after = clock_of_events == SPARSE_COUNTER ? before : ticks_now();
@@ -134,6 +135,7 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
       put_freed(state, old, before); /* glibc frees; other libraries return a block for size 0 */
     else
       put_refused(state, bytes, site, after);
+    if (fresh == NULL && was_large && bytes != 0) note_large((uintptr_t)block, LARGE);
   } else if (block == NULL) {
     put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller);
   }

@@ -23,6 +23,7 @@ __thread struct state* mine INITIAL_EXEC;
 __thread enum inside is_inside INITIAL_EXEC;
 __thread uint64_t forked_at INITIAL_EXEC;
 bool is_beside_threads;
+uint8_t large_blocks[LARGE_PLACES];
 
 static uint32_t opened_by; /* the process that last opened a file; survives a fork */
 

@@ -39,7 +39,8 @@ enum {
   WORD = sizeof(uint64_t),
   MOST_STACK = WORD * (2 + MEMTOOL_MOST_DEPTH), /* bytes of the longest record of a stack */
   LARGE = 32 * 1024,                            /* bytes of a block whose resident pages are counted when it is freed */
-  LARGE_BITS = 16, /* log2 of the number of bits that tell which frees may be of a large block */
+  LARGE_PLACES = 1 << 14,                       /* a live large block is noted in one of these, by its address */
+  LARGE_ANY = 255,                              /* noted where several large blocks share a place */
   PAGE = 4096,
   EVENTS_A_READING = 4,
 };
@@ -71,7 +72,6 @@ struct process {
   int lock;
   bool is_without;   /* nothing can be recorded here */
   bool is_in_memory; /* the file lies in the folder in memory */
-  uint64_t large[(1u << LARGE_BITS) / 64];
 };
 
 /* The allocator that the program would have without the recorder. */
@@ -125,7 +125,8 @@ extern unsigned depth;       /* return addresses of a call stack; 1: only the ca
 extern __thread struct state* mine INITIAL_EXEC;
 extern __thread enum inside is_inside INITIAL_EXEC;
 extern __thread uint64_t forked_at INITIAL_EXEC; /* ticks of the record of the current fork; 0: there is none */
-extern bool is_beside_threads;                   /* the process had several threads at its last fork */
+extern uint8_t large_blocks[LARGE_PLACES];
+extern bool is_beside_threads; /* the process had several threads at its last fork */
 
 bool prepare(void);
 uint64_t slow_ticks(void);
@@ -187,6 +188,11 @@ void put_refused(struct state* state, size_t size, uintptr_t site, uint64_t tick
 void put_freed(struct state* state, uintptr_t address, uint64_t ticks);
 void put_reallocation(struct state* state, uintptr_t old, uint64_t before, uintptr_t fresh, size_t size, uintptr_t site,
                       uint64_t after);
+/* Notes a block if it is large. */
+void note_large(uintptr_t address, size_t size);
+/* Called before a block is freed or resized, because its address may then become another one's: removes the note.
+ * Returns the bytes of the block, or 0 if it is none of those that were noted. */
+size_t take_large(uintptr_t address);
 void put_thread(struct state* state);
 void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end, const uintptr_t* frames,
                 unsigned count);
@@ -206,14 +212,19 @@ uint64_t put_moment(enum memtool_moment moment);
 void put_number(enum memtool_record kind, uint64_t number);
 void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes);
 
-/* Small blocks that lie together share one bit, which is then in the cache. */
-ALWAYS_INLINE unsigned large_bit(uintptr_t address) {
-  return (address / LARGE) % (1u << LARGE_BITS);
+/* Two large blocks cannot begin in the same 32 KiB. The note says which of the blocks there is the large one, so that
+ * frees of its small neighbours stay on the fast path. */
+ALWAYS_INLINE unsigned large_place(uintptr_t address) {
+  return (address / LARGE) % LARGE_PLACES;
+}
+
+ALWAYS_INLINE uint8_t large_note(uintptr_t address) {
+  return (uint8_t)(1 + address / 16 % (LARGE_ANY - 1));
 }
 
 ALWAYS_INLINE bool may_be_large(uintptr_t address) {
-  const unsigned bit = large_bit(address);
-  return UNLIKELY(process->large[bit / 64] >> bit % 64 & 1);
+  const uint8_t noted = large_blocks[large_place(address)];
+  return UNLIKELY(noted != 0) && (noted == large_note(address) || noted == LARGE_ANY);
 }
 
 /* The distance between two addresses in units of 8 bytes, mapped to numbers from 0. A distance that does not fit into

@@ -84,10 +84,24 @@ static void put_given_back(struct words* words, unsigned kind, uintptr_t address
   put(words, word_of_free(kind | timed(ticks_before), ticks_before, far), ticks_before == 0 ? 4 : 6);
 }
 
-static void note_large(uintptr_t address, size_t size) {
+void note_large(uintptr_t address, size_t size) {
   if (size < LARGE) return;
-  const unsigned bit = large_bit(address);
-  __atomic_fetch_or(&process->large[bit / 64], UINT64_C(1) << bit % 64, __ATOMIC_RELAXED);
+  uint8_t* const place = &large_blocks[large_place(address)];
+  uint8_t none = 0;
+  if (!__atomic_compare_exchange_n(place, &none, large_note(address), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    __atomic_store_n(place, LARGE_ANY, __ATOMIC_RELAXED);
+}
+
+size_t take_large(uintptr_t address) {
+  if (!may_be_large(address) || real.malloc_usable_size == NULL) return 0;
+  const int problem = errno;
+  const size_t bytes = real.malloc_usable_size((void*)address);
+  errno = problem;
+  if (bytes < LARGE) return 0;
+  uint8_t noted = large_note(address);
+  __atomic_compare_exchange_n(&large_blocks[large_place(address)], &noted, 0, false, __ATOMIC_RELAXED,
+                              __ATOMIC_RELAXED);
+  return bytes;
 }
 
 uint64_t stamp(struct state* state) {
@@ -111,28 +125,25 @@ COLD void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t al
 }
 
 /* Records how much of a large block is resident before it is freed: the program may have touched that much. */
-static void put_resident(struct state* state, uintptr_t address, uint64_t ticks) {
+static void put_resident(struct state* state, uintptr_t address, size_t bytes, uint64_t ticks) {
   const int problem = errno;
-  const size_t bytes = real.malloc_usable_size == NULL ? 0 : real.malloc_usable_size((void*)address);
-  if (bytes >= LARGE) {
-    unsigned char pages[1024];
-    uint64_t resident = 0;
-    uintptr_t at = address & ~(uintptr_t)(PAGE - 1);
-    const uintptr_t last = (address + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    while (at < last) {
-      size_t count = (last - at) / PAGE;
-      if (count > sizeof pages) count = sizeof pages;
-      if (syscall(SYS_mincore, at, count * PAGE, pages) != 0) break;
-      for (size_t i = 0; i < count; ++i) resident += pages[i] & 1u;
-      at += count * PAGE;
-    }
-    resident *= PAGE;
-    struct words words = begin(state);
-    const uint64_t ticks_before = since(&words, ticks);
-    if (ticks_before != 0) put_field(&words, MEMTOOL_WIDE_TICKS, ticks_before);
-    put_field(&words, MEMTOOL_RESIDENT, resident < bytes ? resident : bytes);
-    end(&words);
+  unsigned char pages[1024];
+  uint64_t resident = 0;
+  uintptr_t at = address & ~(uintptr_t)(PAGE - 1);
+  const uintptr_t last = (address + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  while (at < last) {
+    size_t count = (last - at) / PAGE;
+    if (count > sizeof pages) count = sizeof pages;
+    if (syscall(SYS_mincore, at, count * PAGE, pages) != 0) break;
+    for (size_t i = 0; i < count; ++i) resident += pages[i] & 1u;
+    at += count * PAGE;
   }
+  resident *= PAGE;
+  struct words words = begin(state);
+  const uint64_t ticks_before = since(&words, ticks);
+  if (ticks_before != 0) put_field(&words, MEMTOOL_WIDE_TICKS, ticks_before);
+  put_field(&words, MEMTOOL_RESIDENT, resident < bytes ? resident : bytes);
+  end(&words);
   errno = problem;
 }
 
@@ -140,7 +151,8 @@ COLD void put_any_free(unsigned kind, uintptr_t address) {
   struct state* const state = state_with_room();
   if (state == NULL) return;
   const uint64_t ticks = stamp(state);
-  if (may_be_large(address)) put_resident(state, address, ticks);
+  const size_t bytes = take_large(address);
+  if (bytes != 0) put_resident(state, address, bytes, ticks);
   struct words words = begin(state);
   put_given_back(&words, kind, address, ticks);
   end(&words);
