@@ -49,7 +49,7 @@ def main() -> None:
         with _busy_loop():
             rows += [_unchanged(folder, name, options.checks, beside=" beside a busy loop") for name in ALLOCATORS]
         rows.append(_slower(folder, options.checks))
-    text = _table(rows, options.checks)
+    text = tabulate(rows, (f"{options.checks} checks of", "verdicts", "goal", "reached"), tablefmt="pipe")
     print(text)
     if options.write is not None:
         options.write.write_text(_section(text), encoding="utf-8")
@@ -135,10 +135,6 @@ def _busy_loop() -> Iterator[None]:
     finally:
         loop.kill()
         loop.wait()
-
-
-def _table(rows: Sequence[Sequence[str]], checks: int) -> str:
-    return tabulate(rows, headers=(f"{checks} checks of", "verdicts", "goal", "reached"), tablefmt="pipe")
 
 
 def _section(table: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,8 @@ def fit(
             draw_plots=False,
         )
         outcome = bench(options, progress, executor, announce)
-    fitted = replace(fitted, agreements=_agreements(outcome.run), notes=(*notes, *_failures(outcome.run)))
+    failures = (f"{of.cell.allocator} on {of.cell.workload}: {of.reason}" for of in outcome.run.cells if of.reason)
+    fitted = replace(fitted, agreements=_agreements(outcome.run), notes=(*notes, *failures))
     _write(fitted)
     return fitted
 
@@ -114,10 +115,6 @@ def _sketched(source: Source, ending: Ending, trace: str) -> Sketch:
 def _agreements(run: Run) -> tuple[Agreement, ...]:
     first, second = (info.name for info in run.workloads)
     return tuple(agreement(run, metric, first, second) for metric in METRICS)
-
-
-def _failures(run: Run) -> Sequence[str]:
-    return [f"{cell.cell.allocator} on {cell.cell.workload}: {cell.reason}" for cell in run.cells if cell.reason]
 
 
 def _write(fitted: Fit) -> None:

@@ -39,7 +39,7 @@ def fingerprint() -> dict[str, Any]:
         "core_quota": allowed.cores,
         "caches": caches(),
         "numa_nodes": len(list(_NODES.glob("node[0-9]*"))) or None,
-        "virtual_machine": _is_virtual(),
+        "virtual_machine": "hypervisor" in processor_flags(),
         "memory_bytes": psutil.virtual_memory().total,
         "memory_limit_bytes": allowed.memory_bytes,
         "page_bytes": os.sysconf("SC_PAGESIZE"),
@@ -142,7 +142,3 @@ def _cpu_facts(information: Path = _CPU_INFO) -> dict[str, str]:
     first, _, _ = (text_of(information) or "").partition("\n\n")
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _is_virtual() -> bool:
-    return "hypervisor" in processor_flags()

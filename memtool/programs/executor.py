@@ -225,11 +225,10 @@ class ProgramExecutor:
             "program": str(path),
             "served": f"{wanted_by(plan)} seen in the maps of {seen} processes, {taken.reports} reported",
             "without_it": list(taken.ended.bare),
-            "code": {str(file): self._digest(file) for file in (path, *map(Path, plan.preload))},
+            "code": {
+                str(file): self._digests.setdefault(file, digest_of(file)) for file in (path, *map(Path, plan.preload))
+            },
         }
-
-    def _digest(self, path: Path) -> str:
-        return self._digests.setdefault(path, digest_of(path))
 
 
 def _path_of(program: Program) -> Path:

@@ -51,7 +51,7 @@ def agreement(run: Run, metric: str, first: str, second: str) -> Agreement:
     """Return the agreement of two workloads of a run about its allocators by one metric."""
     figures = [_figures(run, metric, workload) for workload in (first, second)]
     both = [label for label in figures[0] if label in figures[1]]
-    samples = [[_by_block(of[label]) for label in both] for of in figures]
+    samples = [[dict(zip(of[label].blocks, of[label].samples, strict=True)) for label in both] for of in figures]
     ranks = [paired.ranks(of) for of in samples]
     standings = [
         Standing(
@@ -89,10 +89,6 @@ def _figures(run: Run, metric: str, workload: str) -> dict[str, Metric]:
         if cell.cell.workload == workload and cell.status is Status.OK
         if (figure := cell.metrics.get(metric)) is not None and figure.samples
     }
-
-
-def _by_block(figure: Metric) -> dict[int, float]:
-    return dict(zip(figure.blocks, figure.samples, strict=True))
 
 
 def _order(first: Mapping[int, float], second: Mapping[int, float]) -> int:

@@ -12,7 +12,6 @@ from memtool.model import AllocatorPlan, Cell
 from memtool.passes import PACE, Pass, Phase, Sample
 from memtool.worker.parent import Job
 from memtool.worker.settings import Measurable, Settings, iterations_of, seconds_of
-from memtool.worker.threads import ThreadPlan
 
 _TIME_LIMIT_FACTOR = 20
 _INTERPRETED_FACTOR = 100
@@ -69,7 +68,7 @@ class Jobs:
 
     def job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
         """Return the job of a sample."""
-        declared = run_pass.declared
+        declared, threads = run_pass.declared, workload.threads
         waiting = seconds_of(self.settings, workload, plan, run_pass)
         return Job(
             cell=cell,
@@ -92,12 +91,8 @@ class Jobs:
             marks=workload.marks,
             time_limit=waiting + self.limit(workload, cell, plan, run_pass),
             counter=self.settings.counter if declared.counts_repeat else Counter.NONE,
-            threads=workload.threads if declared.pinned else _unpinned(workload.threads),
+            threads=threads if declared.pinned or threads is None else replace(threads, processors=0),
         )
-
-
-def _unpinned(threads: ThreadPlan | None) -> ThreadPlan | None:
-    return None if threads is None else replace(threads, processors=0)
 
 
 def sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:

@@ -53,6 +53,8 @@ HEAD = (
 """The fields of an image's head (program/image.hpp), 8 bytes each."""
 _FREES = ("death", "scope-end")
 _NONE = (1 << 64) - 1
+_COUNTED = ("operations", "allocations", "slots", "peak_live_bytes", "peak_live_objects", "scopes")
+"""Facts about a trace that the head has under the same names."""
 _ALIGNMENT = 8
 
 
@@ -112,7 +114,7 @@ def _known(figure: int) -> int | None:
     return None if figure == _NONE else figure
 
 
-def _info(workload: Workload, path: Path, seed: int, event_hash: str, head: dict[str, int]) -> TraceInfo:
+def _info(workload: Workload, path: Path, seed: int, event_hash: str, head: dict[str, Any]) -> TraceInfo:
     name, _ = workload.graph.shape
     facts = ("allocated_bytes", "peak_live_with_header", "stores", "root_writes", "safe_points", "frees")
     return TraceInfo(
@@ -121,17 +123,12 @@ def _info(workload: Workload, path: Path, seed: int, event_hash: str, head: dict
         source=str(path),
         seed=seed,
         event_hash=event_hash,
-        operations=head["operations"],
+        **{name: head[name] for name in _COUNTED},
         threads=1,
-        allocations=head["allocations"],
-        slots=head["slots"],
-        peak_live_bytes=head["peak_live_bytes"],
-        peak_live_objects=head["peak_live_objects"],
         total_bytes=head["allocated_bytes"],
         smallest_size=head["smallest"],
         largest_size=head["largest"],
         largest_alignment=_ALIGNMENT,
-        scopes=head["scopes"],
         first_not_lifo=_known(head["first_not_lifo"]),
         first_not_fifo=_known(head["first_not_fifo"]),
         touch="all",

@@ -12,7 +12,7 @@ from memtool.kinds.graph.sheets import PICTURES, SHEETS
 from memtool.kinds.graph.words import heading, remarks, why_not
 from memtool.passes import Pass, counters, heap, histogram, throughput
 from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Standstills, Summary, by_metric, taken
-from memtool.passes.layout import U64, Array, Asked, Counts, Layout, known
+from memtool.passes.layout import U64, Array, Counts, Layout, known
 from memtool.passes.timing import Pairs
 
 _MILLIONTHS = 1e6
@@ -179,10 +179,6 @@ def _unpack_pauses(held: Any, parts: Mapping[str, Sequence[int]], asked: object)
     return {**held, "utilisation": [known(share) for share in held["utilisation"]], "course": list(course)}
 
 
-def _unpack_maps(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401
-    return {"maps": heap.unpacked(held, ())}
-
-
 def _differ(repeats: Sequence[HeapFigures]) -> bool:
     return len({(repeat.peak_footprint_bytes, repeat.collections, repeat.marked_bytes) for repeat in repeats}) > 1
 
@@ -224,7 +220,7 @@ RESULTS = Results(
                     2,
                 ),
             ),
-            unpack=_unpack_maps,
+            unpack=lambda held, parts, asked: {"maps": heap.unpacked(held, ())},
             summarise=lambda samples: Summary(),
         ),
     },

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memtool import groups
 from memtool.errors import InputError
-from memtool.model import Comparison, Judgement, Report, Verdict
+from memtool.model import Judgement, Report, Verdict
 from memtool.report.paper import canvas
 from memtool.stats.words import AS_MALLOC, MIXED
 
@@ -135,14 +135,10 @@ def _name(judged: Judgement, report: Report) -> str:
 
 def _title(rows: list[Judgement]) -> str:
     bases = {row.comparison.base for row in rows}
-    if all(_is_two_runs(row.comparison) for row in rows):
+    if all(row.comparison.base == row.comparison.head for row in rows):
         against = "the first run"
     else:
         against = bases.pop() if len(bases) == 1 else "their bases"
     workloads = {row.comparison.workload for row in rows}
     where = f" on {workloads.pop()}" if len(workloads) == 1 else ""
     return f"Change against {against}{where}, 95 % intervals"
-
-
-def _is_two_runs(comparison: Comparison) -> bool:
-    return comparison.base == comparison.head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from memtool.measure.metrics import METRICS
 from memtool.report import grid
@@ -36,7 +36,8 @@ def render(history: History, style: str, width: int | None = None) -> str:
         bullet = "- " if style == "markdown" else "  "
         lines = [grid.wrapped(f"{bullet}{name}: {words}", width) for words, name in names.items()]
         parts.append("\n".join(["Runs of other machines, settings or events are series of their own:", *lines]))
-    return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in [*_legend(history), *_notes(history)])])
+    notes = [*_legend(history), *(f"Note: {note}" for note in history.notes)]
+    return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in notes)])
 
 
 def _document(content: object) -> str:
@@ -161,7 +162,3 @@ def _legend(history: History) -> list[str]:
     if len(sampled) < len(history.series):
         words.append("An exact figure has changed where it differs from the run before.")
     return words
-
-
-def _notes(history: History) -> Sequence[str]:
-    return [f"Note: {note}" for note in history.notes]

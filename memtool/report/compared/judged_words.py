@@ -35,7 +35,8 @@ def sentence(judged: Judgement) -> str:
         and comparison.low is not None
         and not _is_one_count(comparison)
     ):
-        details.append(f"95 % {interval(comparison)}, {comparison.samples} {_samples(comparison)}")
+        noun = "pairs" if comparison.basis is Basis.PAIRED else "samples"
+        details.append(f"95 % {interval(comparison)}, {comparison.samples} {noun}")
     if judged.limit is not None:
         details.append(f"limit {limit(judged)}")
     text = f"{parts[0]}: {figures} ({', '.join(details)})"
@@ -57,10 +58,6 @@ def of_cell(allocator: str, region: str, mode: str) -> str:
 def _is_one_count(comparison: Comparison) -> bool:
     """Return whether two counts of instructions are compared, so that there is no interval."""
     return METRICS[comparison.metric].scope == "code" and comparison.basis is Basis.UNPAIRED and comparison.samples == 1
-
-
-def _samples(comparison: Comparison) -> str:
-    return "pairs" if comparison.basis is Basis.PAIRED else "samples"
 
 
 def over_hosts(comparison: Comparison) -> str:

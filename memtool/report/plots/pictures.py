@@ -136,7 +136,9 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
     styles = look.styles(run)
     lines = {name: style.of_line for name, style in styles.items()}
     for info in run.workloads:
-        mapped = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and _has_figures(cell)])
+        # The heap pass of a graph yields maps only.
+        own = [cell for cell in run.cells if cell.cell.workload == info.name]
+        mapped = look.ordered([cell for cell in own if cell.metrics or cell.series])
         cells = [cell for cell in mapped if cell.metrics]
         histories = {look.label(cell): series.read(directory, cell) for cell in mapped}
         with_metrics = [(look.label(cell), histories[look.label(cell)]) for cell in cells]
@@ -193,10 +195,6 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
     author = "Software" if path.suffix == ".png" else "Creator"
     canvas.save(figure, path, {author: f"memtool {run.memtool}"})
     return path
-
-
-def _has_figures(cell: CellResult) -> bool:
-    return bool(cell.metrics) or bool(cell.series)  # the heap pass of a graph yields maps only
 
 
 def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:

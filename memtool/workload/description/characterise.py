@@ -19,6 +19,11 @@ _MOST_SITES = 1000
 _MOST_THREADS = 64
 _FOREMOST = 50
 _MOST_COMMON = 20
+_COUNTED = (
+    *("reallocations", "zeroed", "empty", "threads", "remote_frees", "smallest_size", "largest_size"),
+    *("peak_live_bytes", "peak_live_objects", "temporary", "bulk_frees", "grown", "shrunk"),
+)
+"""Characteristics that a survey has under the same names."""
 Words = npt.NDArray[np.uint64]
 
 
@@ -174,34 +179,22 @@ def characteristics_of(survey: Survey, frames: Frames | None = None) -> Characte
     return Characteristics(
         operations=operations,
         allocations=allocations,
-        reallocations=figures.reallocations,
-        zeroed=figures.zeroed,
+        **{name: getattr(figures, name) for name in _COUNTED},
         never_freed=allocations - figures.frees,
-        empty=figures.empty,
         sizes=_counted(figures.sizes),
         lifetimes=_counted(figures.lifetimes),
         size_by_lifetime=_trimmed(np.array(figures.by_lifetime, dtype=np.int64)),
         alignments={1 << level: count for level, count in _counted(figures.alignments).items()},
-        threads=figures.threads,
-        remote_frees=figures.remote_frees,
         resize_chains=dict(_rows(survey, "chains").tolist()),
         total_bytes=figures.sum_of("total_bytes"),
         mean_size=figures.sum_of("allocated_bytes") / allocations if allocations else 0.0,
         median_size=_median(sizes),
-        smallest_size=figures.smallest_size,
-        largest_size=figures.largest_size,
         resized_to=(figures.smallest_resize, figures.largest_resize) if figures.reallocations else None,
         mean_live_bytes=figures.sum_of("live_sum") / operations if operations else 0.0,
-        peak_live_bytes=figures.peak_live_bytes,
-        peak_live_objects=figures.peak_live_objects,
         clock=course[:, 0].tolist(),
         live_bytes=course[:, 1].tolist(),
         live_objects=course[:, 2].tolist(),
         seconds=[nanoseconds / 1e9 for nanoseconds in course[:, 3].tolist()] if figures.nanoseconds else [],
-        temporary=figures.temporary,
-        bulk_frees=figures.bulk_frees,
-        grown=figures.grown,
-        shrunk=figures.shrunk,
         common_sizes=[(size, count) for size, count in common.tolist()],
         has_rounded_sizes=bool(figures.has_rounded_sizes),
         sites=sites[:_MOST_SITES],

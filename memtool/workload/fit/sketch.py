@@ -262,7 +262,9 @@ class _Taker:
         np.minimum.at(self._least, classes, sizes)
         np.maximum.at(self._most, classes, sizes)
         self._threads += np.bincount(threads, minlength=1 << 16)
-        while (self._born - 1) >> self._shift >= SLOTS or self._is_too_much():
+        while (self._born - 1) >> self._shift >= SLOTS or (
+            len(self._settled.keys) > _MOST_KEYS and self._born >> self._shift > 1
+        ):
             self._shift += 1
             self._settled.halve()
             self._pending.halve()
@@ -272,9 +274,6 @@ class _Taker:
             ):
                 moments[: SLOTS // 2] = better(moments[::2], moments[1::2])
                 moments[SLOTS // 2 :] = none
-
-    def _is_too_much(self) -> bool:
-        return len(self._settled.keys) > _MOST_KEYS and self._born >> self._shift > 1
 
     def _before(
         self, places: Integers, sizes: Integers, is_birth: NDArray[np.bool_], is_death: NDArray[np.bool_]

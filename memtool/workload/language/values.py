@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
@@ -79,24 +80,12 @@ def _whole(value: object, parse: Callable[[str | int], int], noun: str, least: i
     return number
 
 
-def _size(value: object) -> int:
-    return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_SIZE)
+def _size(value: object, *, least: int = 1, most: int = LARGEST_SIZE) -> int:
+    return _whole(value, parse_size, "size such as 64 or 4KiB", least, most)
 
 
-def _request(value: object) -> int:
-    return _whole(value, parse_size, "size such as 64 or 4KiB", 0, LARGEST_SIZE)
-
-
-def _capacity(value: object) -> int:
-    return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_CAPACITY)
-
-
-def _count(value: object) -> int:
-    return _whole(value, parse_count, "count such as 1000 or 2M", 1, LARGEST_COUNT)
-
-
-def _natural(value: object) -> int:
-    return _whole(value, parse_count, "count such as 1000 or 2M", 0, LARGEST_COUNT)
+def _count(value: object, *, least: int = 1) -> int:
+    return _whole(value, parse_count, "count such as 1000 or 2M", least, LARGEST_COUNT)
 
 
 def _alignment(value: object) -> int:
@@ -223,13 +212,13 @@ _POSITIVE = WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 
 Size = Annotated[int, BeforeValidator(_size), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes: ``64``, ``4KiB``."""
-Request = Annotated[int, BeforeValidator(_request), _number_or_text(SIZE_PATTERN, 0)]
+Request = Annotated[int, BeforeValidator(partial(_size, least=0)), _number_or_text(SIZE_PATTERN, 0)]
 """Bytes of a request; 0 is allowed, as in ``malloc(0)``."""
-Capacity = Annotated[int, BeforeValidator(_capacity), _number_or_text(SIZE_PATTERN, 1)]
+Capacity = Annotated[int, BeforeValidator(partial(_size, most=LARGEST_CAPACITY)), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes of a region."""
 Count = Annotated[int, BeforeValidator(_count), _number_or_text(COUNT_PATTERN, 1)]
 """``1000``, ``2M``; at least 1."""
-Natural = Annotated[int, BeforeValidator(_natural), _number_or_text(COUNT_PATTERN, 0)]
+Natural = Annotated[int, BeforeValidator(partial(_count, least=0)), _number_or_text(COUNT_PATTERN, 0)]
 """A count that may be 0."""
 Alignment = Annotated[int, BeforeValidator(_alignment), _number_or_text(SIZE_PATTERN, 1)]
 """A power of two, at most 2 MiB."""
@@ -270,7 +259,7 @@ Chance = Annotated[
     Fraction,
     BeforeValidator(_chance),
     PlainSerializer(_percent),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
+    WithJsonSchema(_SHARE_SCHEMA),
 ]
 """A percentage that may be 0: ``0%``."""
 Moment = Annotated[
@@ -282,7 +271,7 @@ Moment = Annotated[
             "anyOf": [
                 {"type": "integer", "minimum": 1},
                 {"type": "string", "pattern": COUNT_PATTERN},
-                {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"},
+                _SHARE_SCHEMA,
             ]
         }
     ),
