@@ -11,7 +11,6 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from tabulate import tabulate
@@ -134,12 +133,10 @@ def page() -> str:
     unknown = {allocator.family for allocator in known} - set(FAMILIES)
     if unknown:
         raise SystemExit(f"{__file__}: families without a place on the page: {', '.join(sorted(unknown))}")
-    order = list(FAMILIES)
     families = {
-        family: list(members)
-        for family, members in groupby(
-            sorted(known, key=lambda allocator: order.index(allocator.family)), lambda allocator: allocator.family
-        )
+        family: members
+        for family in FAMILIES
+        if (members := [allocator for allocator in known if allocator.family == family])
     }
     parts = [HEAD, _overview(families)]
     for family, members in families.items():
@@ -173,9 +170,7 @@ def _section(allocator: Known) -> str:
     if allocator.name in SYSTEM_ALLOCATORS:
         install = SYSTEM_ALLOCATORS[allocator.name].install
         facts.append(("Get it", f"`{install}`" if SYSTEM_ALLOCATORS[allocator.name].sonames else install))
-    parts = [*_opening(allocator.name, allocator.summary, facts)]
-    if allocator.parameters:
-        parts.append(_parameters(allocator.parameters))
+    parts = _described(allocator.name, allocator, facts)
     picture = f"{PICTURES}/{allocator.name}.png"
     if (PAGE.parent / picture).exists():
         parts.append(f"![Heap map of {allocator.name}]({picture})\n")
@@ -187,10 +182,11 @@ def _escaped(words: str) -> str:
     return words.replace("<", "\\<").replace("[]", "\\[\\]")
 
 
-def _opening(name: str, summary: str, facts: Iterable[tuple[str, str]]) -> tuple[str, str]:
-    """Return the heading of a section with its summary, and the facts as a list."""
+def _described(name: str, known: Known | KnownAdaptor, facts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the heading of a section with its summary, the facts as a list, and the parameters."""
     items = (_filled(f"- {label}: {text}", subsequent_indent="  ") for label, text in facts)
-    return f"### {name}\n\n{_filled(_escaped(summary))}\n", "".join(f"{item}\n" for item in items)
+    parts = [f"### {name}\n\n{_filled(_escaped(known.summary))}\n", "".join(f"{item}\n" for item in items)]
+    return [*parts, _parameters(known.parameters)] if known.parameters else parts
 
 
 def _adaptor(adaptor: KnownAdaptor) -> str:
@@ -200,10 +196,7 @@ def _adaptor(adaptor: KnownAdaptor) -> str:
         ("Threads", THREADS[adaptor.threads]),
         ("Source", adaptor.source),
     )
-    parts = [*_opening(f"+{adaptor.name}", adaptor.summary, facts)]
-    if adaptor.parameters:
-        parts.append(_parameters(adaptor.parameters))
-    return "\n".join(parts)
+    return "\n".join(_described(f"+{adaptor.name}", adaptor, facts))
 
 
 def _served(allocator: Known) -> Iterator[tuple[str, str]]:

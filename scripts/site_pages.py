@@ -76,7 +76,6 @@ def lay_out(folder: Path) -> None:
     recorded = (ROOT / "workloads/recorded/README.md").read_text(encoding="utf-8")
     write(folder / "recorded.md", recorded.replace("../../docs/", ""))
     write(folder / "decisions.md", decisions())
-    (folder / "index.md").write_text((DOCS / "site/index.md").read_text(encoding="utf-8"), encoding="utf-8")
     for pages in (allocators, workloads, metrics, commands):
         for name, text in pages():
             write(folder / name, text)

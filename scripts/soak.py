@@ -106,28 +106,22 @@ def soak(stress: Path, rows: list[Row], seconds: float, operations: int, seed: i
 
 def table(rows: list[Row]) -> str:
     """Return one line for each strategy: by itself, and all recipes over it together."""
-    lines = []
-    for name, group in itertools.groupby(rows, key=lambda row: re.split("[+:]", row.recipe)[0]):
-        plain, *over = group
-        lines.append(
-            (
-                name,
-                format_count(plain.operations),
-                str(sum(row.operations > 0 for row in over)),
-                format_count(sum(row.operations for row in over)),
-                str(sum(row.fault is not None for row in (plain, *over))),
-            )
-        )
-    total = (
-        "all",
-        format_count(sum(row.operations for row in rows if "+" not in row.recipe)),
-        str(sum(row.operations > 0 for row in rows if "+" in row.recipe)),
-        format_count(sum(row.operations for row in rows if "+" in row.recipe)),
-        str(sum(row.fault is not None for row in rows)),
-    )
+    groups = itertools.groupby(rows, key=lambda row: re.split("[+:]", row.recipe)[0])
+    lines = [*(_line(name, list(group)) for name, group in groups), _line("all", rows)]
     headings = ("strategy", "operations", "recipes\nover it", "operations\nof theirs", "faults")
     align = ("left", *("right",) * 4)
-    return tabulate([*lines, total], headers=headings, disable_numparse=True, colalign=align)
+    return tabulate(lines, headers=headings, disable_numparse=True, colalign=align)
+
+
+def _line(name: str, rows: list[Row]) -> tuple[str, ...]:
+    over = [row for row in rows if "+" in row.recipe]
+    return (
+        name,
+        format_count(sum(row.operations for row in rows if "+" not in row.recipe)),
+        str(sum(row.operations > 0 for row in over)),
+        format_count(sum(row.operations for row in over)),
+        str(sum(row.fault is not None for row in rows)),
+    )
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from memtool.model import Status
-from memtool.report import grid
+from memtool.report import grid, look
 from memtool.stats.limits import LimitRow, Limits, Searched
 from memtool.store import limits_file
 from memtool.units import format_size
@@ -51,7 +51,7 @@ def _workload(limits: Limits, searched: Searched, style: str, width: int | None)
 
 
 def _label(row: LimitRow) -> str:
-    return row.cell.allocator if row.cell.region == "anonymous" else f"{row.cell.allocator} on {row.cell.region}"
+    return look.name_of(row.cell.allocator, row.cell.region)
 
 
 def _cells(row: LimitRow) -> list[str]:

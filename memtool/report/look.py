@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtool.model import HARNESS, CellResult, Metric, Run, Status
+from memtool.model import HARNESS, CellResult, Metric, Run, Status, TraceInfo
 
 NOISE_MARK = "!"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
@@ -47,11 +47,16 @@ class Style:
         return {"color": self.colour, "linestyle": self.line, "marker": self.marker}
 
 
+def name_of(allocator: str, region: str, mode: str = "serial") -> str:
+    """Return an allocator with the unusual properties of its cell."""
+    where = "" if region == "anonymous" else f" on {region}"
+    return f"{allocator}{where}" + ("" if mode == "serial" else f", {mode}")
+
+
 def label(cell: CellResult) -> str:
     """Return the name of a cell's row or line."""
-    region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
     interpreted = " (interpreted)" if cell.interpreted else ""
-    return cell.cell.allocator + interpreted + region
+    return name_of(cell.cell.allocator + interpreted, cell.cell.region)
 
 
 def marked(cell: CellResult) -> str:
@@ -85,6 +90,12 @@ def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[C
         return cell.status is Status.FAILED, not known, (value or 0.0) / base if base else value or 0.0
 
     return sorted(cells, key=place)
+
+
+def measured(run: Run, info: TraceInfo) -> list[CellResult]:
+    """Return the cells of a workload that have figures, in order."""
+    cells = [cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics]
+    return ordered(cells, run.reference)
 
 
 def styles(run: Run) -> dict[str, Style]:

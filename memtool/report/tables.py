@@ -89,7 +89,7 @@ def _workload(
 ) -> list[str]:
     """Return the parts of the report on one workload: its heading, its tables, and their explanations."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
-    measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    measured = look.measured(run, info)
     answer = (" " if style == "markdown" else "\n").join(summary.sentences(run, info)) if chosen is None else ""
     chosen = results(info.kind).sheets if chosen is None else chosen
     built = [sheet for choice in chosen if (sheet := sheets.build(choice, measured, run, info)) is not None]
@@ -103,7 +103,7 @@ def _workload(
 def prose(run: Run, info: TraceInfo, built: Sequence[Sheet], style: str = "table") -> list[str]:
     """Return the explanations of a workload's tables, in paragraphs: remarks, checks, exclusions, notes."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
-    measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    measured = look.measured(run, info)
     parts = [*results(info.kind).remarks(measured, info), _checked(cells)]
     parts += _left_out(cells, style)
     parts += _listed([f"Note: {note}" for note in info.notes], style)

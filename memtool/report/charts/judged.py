@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memtool.model import Judgement, Verdict
+from memtool.report import look
 from memtool.report.charts.record import Change, Changes
 from memtool.report.compared import judged_words
 from memtool.stats.words import neutral_word
@@ -28,9 +29,8 @@ def _change(judged: Judgement, is_choice: bool) -> Change:
     comparison = judged.comparison
     low, high = comparison.low, comparison.high
     word = "not gated" if judged.verdict is Verdict.SHOWN else str(judged.verdict)
-    region = "" if comparison.region == "anonymous" else f" on {comparison.region}"
     return Change(
-        label=comparison.head + region,
+        label=look.name_of(comparison.head, comparison.region),
         what=comparison.metric,
         change=100 * (comparison.change or 0.0),
         low=None if low is None else 100 * low,

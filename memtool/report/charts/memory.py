@@ -7,12 +7,11 @@ from itertools import groupby
 from statistics import median
 from string import ascii_lowercase
 
-import numpy as np
-
 from memtool.model import CellResult, TraceInfo
 from memtool.report import look
 from memtool.report.charts.record import Axis, Bar, Bars, Line, Lines, Moment, Strip, Strips
 from memtool.report.charts.thin import thinned
+from memtool.report.paper import marks
 from memtool.report.paper.canvas import metric_of
 from memtool.report.plots import fragmentation, heap_maps, memory
 from memtool.store import series
@@ -49,7 +48,7 @@ def over_time(cells: Sequence[CellResult], histories: Histories, info: TraceInfo
             Axis("operations (thousands)"),
             Axis(unit_name, end=None if end is None else end / unit),
             (*area, *lines),
-            tuple((mark.name, mark.operation / 1000) for mark in info.marks),
+            tuple(marks.over_operations(info.marks)),
             limit,
             " ".join(filter(None, (apart if side_by_side else "", above))),
         )
@@ -114,7 +113,7 @@ def inside(cells: Sequence[CellResult], histories: Histories, info: TraceInfo, m
                 Axis("operations (thousands)"),
                 Axis(panel.unit),
                 tuple(lines),
-                tuple((mark.name, mark.operation / 1000) for mark in info.marks),
+                tuple(marks.over_operations(info.marks)),
                 note=f"n/a: {', '.join(missing)} (not said by the allocator)." if missing else "",
             )
 
@@ -159,16 +158,10 @@ def heaps(cells: Sequence[CellResult], histories: Histories, columns: int) -> St
 
     The longest strip has ``columns`` columns.
     """
-    moments: dict[str, list[tuple[str, Mapping[str, object]]]] = {}
-    clocks: dict[str, float] = {}
-    for cell in cells:
-        for heap_map in histories[look.label(cell)].heap_maps:
-            if heap_map["extents"]:
-                moments.setdefault(heap_map["moment"], []).append((look.label(cell), heap_map))
-                clocks.setdefault(heap_map["moment"], float(heap_map["clock"] or 0))
+    moments = heap_maps.by_moment(cells, histories)
     if not moments:
         return None
-    ordered = sorted(moments, key=lambda moment: (moment == "end", clocks[moment]))
+    ordered = sorted(moments, key=lambda moment: (moment == "end", float(moments[moment][0][1]["clock"] or 0)))
     return Strips(
         "heaps",
         "Heaps: who holds which addresses",
@@ -179,11 +172,9 @@ def heaps(cells: Sequence[CellResult], histories: Histories, columns: int) -> St
     )
 
 
-def _moment(title: str, panels: Sequence[tuple[str, Mapping[str, object]]], columns: int) -> Moment:
+def _moment(title: str, panels: Sequence[heap_maps.Panel], columns: int) -> Moment:
     lengths = [heap_maps.length_of(heap_map) for _, heap_map in panels]
-    middle = sorted(lengths)[len(lengths) // 2]
-    # A heap that is many times larger than the others would squeeze them into lines: it is cut, with a remark.
-    limit = max(length for length in lengths if length <= 4 * middle)
+    limit = heap_maps.cut_at(lengths)
     unit, name = unit_for(limit)
     cut = [
         f"{label} (the first {limit / unit:.3g} of {length / unit:.3g} {name}, "
@@ -200,8 +191,6 @@ def _moment(title: str, panels: Sequence[tuple[str, Mapping[str, object]]], colu
 
 def _levels(heap_map: Mapping[str, object], columns: int, most: int) -> Iterator[str]:
     """Yield for each level, from the bottom, the class at that share of each of the first ``most`` columns."""
-    tops = np.cumsum(heap_maps.shares(heap_map, columns), axis=0)
-    heights = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(heap_maps.LEGEND) - 1)[:, :most]
-    for level in index.tolist():
+    index = heap_maps.classes(heap_maps.shares(heap_map, columns), _LEVELS)
+    for level in index[:, :most].tolist():
         yield "".join(f"{ascii_lowercase[held]}{sum(1 for _ in run)}" for held, run in groupby(level))

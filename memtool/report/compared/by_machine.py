@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from memtool.report import grid
+from memtool.report import grid, look
 from memtool.report.compared import judged_words
 from memtool.stats.by_machine import ByMachine, Machines, OnGroup
 
@@ -44,7 +44,7 @@ def _lines(row: ByMachine) -> list[list[str]]:
     if len(row.on) > 1 and over is not None:
         bounds = _between(row, over.low, over.high, f"n/a ({over.hosts} host)")
         lines.append(["", "", "all", _amount(row, over.effect), "", bounds, str(over.hosts), ""])
-    lines[0][:2] = [row.metric, judged_words.of_cell(row.head, row.region, row.mode)]
+    lines[0][:2] = [row.metric, look.name_of(row.head, row.region, row.mode)]
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from memtool import groups
 from memtool.errors import InputError
 from memtool.model import Judgement, Report, Verdict
+from memtool.report import look
 from memtool.report.paper import canvas
 from memtool.stats.words import AS_MALLOC, MIXED
 
@@ -124,10 +125,7 @@ def _reach(judged: Judgement) -> float:
 
 def _name(judged: Judgement, report: Report) -> str:
     comparison = judged.comparison
-    parts = [
-        comparison.head if comparison.region == "anonymous" else f"{comparison.head} on {comparison.region}",
-        comparison.metric,
-    ]
+    parts = [look.name_of(comparison.head, comparison.region), comparison.metric]
     if len({judgement.comparison.workload for judgement in report.judgements}) > 1:
         parts.insert(0, comparison.workload)
     return " · ".join(parts)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from memtool.measure.metrics import METRICS
-from memtool.report import grid
+from memtool.report import grid, look
 from memtool.report.compared.judged_words import figure, percent
 from memtool.stats.history import FALSE_ALARMS, LEAST_RUNS, Change, History, Series
 from memtool.store import history_file
@@ -82,11 +82,9 @@ def _letter(index: int) -> str:
 def _named(history: History, series: Series, names: Mapping[str, str]) -> list[str]:
     """Return workload, allocator and metric, followed by a letter where there are several such series."""
     cell = series.cell
-    region = "" if cell.region == "anonymous" else f" on {cell.region}"
-    mode = "" if cell.mode == "serial" else f", {cell.mode}"
     words = difference(history, series)
     letter = f" ({names[words]})" if words else ""
-    return [cell.workload, f"{cell.allocator}{region}{mode}{letter}", series.metric]
+    return [cell.workload, look.name_of(cell.allocator, cell.region, cell.mode) + letter, series.metric]
 
 
 def _changes(history: History, names: Mapping[str, str], style: str, width: int | None) -> list[str]:

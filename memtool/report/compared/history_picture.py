@@ -56,10 +56,8 @@ def _figure(history: History) -> Figure:
 
 
 def _label(history: History, series: Series, names: dict[str, str]) -> str:
-    cell = series.cell
-    region = "" if cell.region == "anonymous" else f" on {cell.region}"
     apart = words.difference(history, series)
-    return f"{cell.allocator}{region}{f' ({names[apart]})' if apart else ''}"
+    return look.name_of(series.cell.allocator, series.cell.region) + (f" ({names[apart]})" if apart else "")
 
 
 def _line(panel: Axes, series: Series, moments: Sequence[datetime.datetime], style: look.Style, label: str) -> None:

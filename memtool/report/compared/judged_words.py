@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement
+from memtool.report import look
 from memtool.stats.compare import STATUS
 from memtool.stats.paired import MOST_BLOCKS
 
@@ -46,13 +47,7 @@ def sentence(judged: Judgement) -> str:
 def who(comparison: Comparison) -> str:
     """Return the allocator, its cell, and the base of the comparison."""
     against = "" if comparison.base == comparison.head else f" against {comparison.base}"
-    return of_cell(f"{comparison.head}{against}", comparison.region, comparison.mode)
-
-
-def of_cell(allocator: str, region: str, mode: str) -> str:
-    """Return an allocator with the unusual properties of its cell."""
-    where = "" if region == "anonymous" else f" on {region}"
-    return f"{allocator}{where}" + ("" if mode == "serial" else f", {mode}")
+    return look.name_of(f"{comparison.head}{against}", comparison.region, comparison.mode)
 
 
 def _is_one_count(comparison: Comparison) -> bool:

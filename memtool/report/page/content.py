@@ -127,7 +127,7 @@ def _run_in_words(stored: Stored) -> str:
 def _workload(name: str, stored: Stored, info: TraceInfo, where: str, detail: Detail) -> Section:
     run = stored.run
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
-    measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    measured = look.measured(run, info)
     built = [sheet for choice in results(info.kind).sheets if (sheet := sheets.build(choice, measured, run, info))]
     histories = {look.label(cell): series.read(stored.directory, cell) for cell in measured}
     charts = of_run.of_workload(measured, histories, info, detail)
@@ -151,8 +151,7 @@ def tables_of(run: Run) -> list[tuple[str, list[str], list[Sheet]]]:
     """Return (workload, summary in sentences, tables) for each workload of a run."""
     parts = []
     for info in run.workloads:
-        cells = [cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics]
-        measured = look.ordered(cells, run.reference)
+        measured = look.measured(run, info)
         built = [sheet for choice in results(info.kind).sheets if (sheet := sheets.build(choice, measured, run, info))]
         parts.append((info.name, summary.sentences(run, info), [sheet for sheet in built if sheet.rows]))
     return parts
@@ -254,10 +253,7 @@ def _end(name: str, stored: Stored, where: str) -> Iterator[Section]:
     without = Sheet(
         f"Left out and failed{where}",
         ("workload", "status", "reason"),
-        tuple(
-            Row(look.label(cell), "", (Figure(cell.cell.workload), Figure(str(cell.status)), Figure(cell.reason or "")))
-            for cell in lost
-        ),
+        tuple(_in_words(cell, cell.cell.workload, cell.status, cell.reason or "") for cell in lost),
     )
     yield Section(f"{name}-proof", f"Proof{where}", sheets=(proof,) if proof.rows else ())
     words = () if lost else ("Nothing was left out, and nothing failed.",)
@@ -275,15 +271,16 @@ def _fact(value: object) -> str:
 def _proof(cell: CellResult) -> Row:
     proof = cell.proof
     owner = str(proof.get("malloc_owner") or "")
-    return Row(
-        look.label(cell),
-        "",
-        (
-            Figure(cell.cell.workload),
-            Figure(str(cell.status)),
-            Figure(owner.rpartition("/")[2] or "the engine"),
-            Figure(str(proof.get("version") or "")),
-            Figure(str(proof.get("invariants_checked", ""))),
-            Figure(str(max((len(metric.samples) for metric in cell.metrics.values()), default=0))),
-        ),
+    return _in_words(
+        cell,
+        cell.cell.workload,
+        cell.status,
+        owner.rpartition("/")[2] or "the engine",
+        proof.get("version") or "",
+        proof.get("invariants_checked", ""),
+        max((len(metric.samples) for metric in cell.metrics.values()), default=0),
     )
+
+
+def _in_words(cell: CellResult, *facts: object) -> Row:
+    return Row(look.label(cell), "", tuple(Figure(str(fact)) for fact in facts))

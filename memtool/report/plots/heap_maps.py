@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from memtool.model import CellResult
+from memtool.report import look
 from memtool.report.paper import canvas
+from memtool.store import series
 from memtool.units import unit_for
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ LEGEND = (
     ("untouched", "#F4F4F4"),
 )
 Shares = npt.NDArray[np.float64]
+Panel = tuple[str, Mapping[str, Any]]
+"""(label, heap map)"""
 
 
 def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
@@ -99,17 +104,38 @@ def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> 
     return np.asarray(parts / np.where(total > 0, total, 1))
 
 
-def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
-    """Return the strips of these (label, heap map) pairs, all on one scale of addresses."""
+def by_moment(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> dict[str, list[Panel]]:
+    """Return the heaps of the cells at each mapped moment."""
+    moments: dict[str, list[Panel]] = {}
+    for cell in cells:
+        for heap_map in histories[look.label(cell)].heap_maps:
+            if heap_map["extents"]:
+                moments.setdefault(heap_map["moment"], []).append((look.label(cell), heap_map))
+    return moments
+
+
+def cut_at(lengths: Sequence[float]) -> float:
+    """Return the longest strip: a heap many times larger than the others would squeeze them into lines, and is cut."""
+    middle = sorted(lengths)[len(lengths) // 2]
+    return max(length for length in lengths if length <= 4 * middle)
+
+
+def classes(parts: Shares, rows: int) -> npt.NDArray[np.intp]:
+    """Return (row, column) -> the class at that height of the column, from the bottom, of its shares."""
+    tops = np.cumsum(parts, axis=0)
+    heights = (np.arange(rows) + 0.5) / rows
+    return np.asarray((heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(LEGEND) - 1))
+
+
+def draw(panels: Sequence[Panel], title: str) -> Figure:
+    """Return the strips of these heaps, all on one scale of addresses."""
     from matplotlib.patches import Patch
 
     figure, axes = canvas.subplots(len(panels), 1, 9, 1.1 + 0.62 * len(panels), sharex=True, squeeze=False)
     lengths = [length_of(heap_map) for _, heap_map in panels]
     unit, unit_name = unit_for(max(lengths))
     widths = [length / unit for length in lengths]
-    # A heap that is many times larger than the others would squeeze them into lines: it is cut, with a remark.
-    middle = sorted(widths)[len(widths) // 2]
-    limit = max(width for width in widths if width <= 4 * middle)
+    limit = cut_at(widths)
     seen: set[int] = set()
     for axis, (label, heap_map), width in zip(axes[:, 0], panels, widths, strict=True):
         seen |= _strip(axis, heap_map, width, limit, unit)
@@ -146,10 +172,9 @@ def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, 
     columns = max(1, round(_COLUMNS * width / limit))
     parts = shares(heap_map, columns)
     colours = np.array([to_rgb(colour) for _, colour in LEGEND])
-    tops = np.cumsum(parts, axis=0)
-    heights = (np.arange(_ROWS) + 0.5) / _ROWS
-    index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(LEGEND) - 1)
-    axes.imshow(colours[index], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest")
+    axes.imshow(
+        colours[classes(parts, _ROWS)], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest"
+    )
     edge = 0.0
     for extent in heap_map["extents"][:-1]:
         edge += extent["bytes"] / unit

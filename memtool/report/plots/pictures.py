@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memtool import files, groups
 from memtool.errors import InputError, did_you_mean
@@ -199,13 +199,8 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
 
 def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:
     """Return the functions that draw all heaps at each mapped moment: heap-peak, heap-end, and one for each mark."""
-    moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for cell in cells:
-        for heap_map in histories[look.label(cell)].heap_maps:
-            if heap_map["extents"]:
-                moments.setdefault(heap_map["moment"], []).append((look.label(cell), heap_map))
     titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
     return {
         f"heap-{moment}": partial(heap_maps.draw, panels, titles.get(moment, f"Heaps at the mark '{moment}'"))
-        for moment, panels in moments.items()
+        for moment, panels in heap_maps.by_moment(cells, histories).items()
     }

@@ -12,8 +12,6 @@ from memtool.engine.generate.binding import (
     ALLOCATE,
     ALLOCATE_ZEROED,
     DEALLOCATE,
-    EPILOGUE,
-    EVENT_BYTES,
     OBJECT_SHIFT,
     REALLOCATE,
     SIZE_BITS,
@@ -23,6 +21,7 @@ from memtool.engine.survey.binding import Survey
 from memtool.workload.description.characterise import Characteristics, characteristics_of
 from memtool.workload.fit import bins
 from memtool.workload.fit.bins import SLOTS, Integers
+from memtool.workload.sources.recorded import words_of
 
 _LIFETIME_BITS, _SIZE_BITS, _GROUP_BITS = 8, 12, 17
 _MOST_KEYS = 1 << 21
@@ -107,12 +106,10 @@ def sketch(portions: Iterable[memoryview]) -> Sketch:
     with Survey() as survey:
         for portion in portions:
             survey.append(portion)
-            events = np.frombuffer(portion, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
-            kinds = events[:, 0] & np.uint64(0xFF)
-            ends = np.flatnonzero(kinds == EPILOGUE)
-            body = events[: ends[0]] if len(ends) else events
-            taken.take(body[kinds[: len(body)] <= REALLOCATE])
-            if len(ends):
+            words, epilogue = words_of(portion)
+            body = words[:epilogue]
+            taken.take(body[body[:, 0] & np.uint64(0xFF) <= REALLOCATE])
+            if epilogue is not None:
                 break
         return taken.result(characteristics_of(survey))
 

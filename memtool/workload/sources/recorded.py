@@ -14,11 +14,19 @@ from memtool.engine.generate.binding import (
     ALLOCATE_ZEROED,
     DEALLOCATE,
     EPILOGUE,
+    EVENT_BYTES,
     OBJECT_SHIFT,
     THREAD_SHIFT,
 )
 from memtool.engine.recorded.binding import Portion
 from memtool.workload.sources.source import Ending, Rows, Source
+
+
+def words_of(events: memoryview) -> tuple[NDArray[np.uint64], int | None]:
+    """Return the two words of each canonical event, and the index of the epilogue; None: it is not in this portion."""
+    words = np.frombuffer(events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
+    ends = np.flatnonzero(words[:, 0] & np.uint64(0xFF) == EPILOGUE)
+    return words, int(ends[0]) if len(ends) else None
 
 
 def rows_of(portion: Portion, nanoseconds: NDArray[np.int64] | None) -> Rows:

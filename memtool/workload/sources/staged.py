@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from memtool.engine.generate.binding import (
     BEGIN,
-    EPILOGUE,
-    EVENT_BYTES,
     MARK,
     OBJECT_SHIFT,
     PACE,
@@ -22,6 +20,7 @@ from memtool.engine.generate.binding import (
 )
 from memtool.errors import InputError, option
 from memtool.units import format_count, format_duration
+from memtool.workload.sources.recorded import words_of
 from memtool.workload.sources.source import Ending, Rows, Source
 
 _GRAIN_US = 100
@@ -83,10 +82,9 @@ class Staged(Source):
         stage = _Stage(self, _Moment.of(self))
         is_over = False
         for rows in self.of.rows(ending):
-            words = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
-            ends = np.flatnonzero(words[:, 0] & np.uint64(0xFF) == EPILOGUE)
-            count = 0 if is_over else int(ends[0]) if len(ends) else len(words)
-            is_over = is_over or bool(len(ends))
+            words, epilogue = words_of(rows.events)
+            count = 0 if is_over else len(words) if epilogue is None else epilogue
+            is_over = is_over or epilogue is not None
             body = stage.take(words[:count], None if rows.nanoseconds is None else rows.nanoseconds[:count])
             whole = np.concatenate([body, words[count:]])
             if len(whole):
@@ -125,10 +123,9 @@ def _operations(source: Source) -> int:
     """Return the number of operations of a source before its epilogue."""
     count = 0
     for rows in source.rows(Ending()):
-        kinds = np.frombuffer(rows.events, dtype="<u8")[::2] & np.uint64(0xFF)
-        ends = np.flatnonzero(kinds == EPILOGUE)
-        count += int((kinds[: ends[0] if len(ends) else None] <= REALLOCATE).sum())
-        if len(ends):
+        words, epilogue = words_of(rows.events)
+        count += int((words[:epilogue, 0] & np.uint64(0xFF) <= REALLOCATE).sum())
+        if epilogue is not None:
             break
     return count
 

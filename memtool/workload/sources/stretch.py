@@ -13,14 +13,12 @@ from memtool.engine.generate.binding import (
     ALLOCATE,
     ALLOCATE_ZEROED,
     DEALLOCATE,
-    EPILOGUE,
-    EVENT_BYTES,
     OBJECT_SHIFT,
     REALLOCATE,
     SIZE_BITS,
     THREAD_SHIFT,
 )
-from memtool.workload.sources.recorded import Recorded
+from memtool.workload.sources.recorded import Recorded, words_of
 from memtool.workload.sources.source import Ending, Rows, Source
 
 START = "start"
@@ -52,9 +50,8 @@ class Stretch(Recorded):
         start: int | None = None
         threads = np.zeros(1 << 16, dtype=np.bool_)
         for rows in self.whole.portions(ending):
-            words = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
-            ends = np.flatnonzero(words[:, 0] & _KIND == EPILOGUE)
-            count = int(ends[0]) if len(ends) else len(words)
+            words, epilogue = words_of(rows.events)
+            count = len(words) if epilogue is None else epilogue
             begin = min(max(self.skip - at, 0), count)
             end = count if self.take is None else min(self.skip + self.take - at, count)
             at += count
@@ -67,7 +64,7 @@ class Stretch(Recorded):
             if begin < end:
                 threads[(words[begin:end, 0] >> np.uint64(THREAD_SHIFT) & _THREAD).astype(np.intp)] = True
                 yield _renumbered(rows, begin, end, live, start or 0)
-            if len(ends) or (self.take is not None and at >= self.skip + self.take):
+            if epilogue is not None or (self.take is not None and at >= self.skip + self.take):
                 break
         ending.threads = max(int(threads.sum()), 1)
 
@@ -143,7 +140,7 @@ def _with_columns(words: _Words, like: Rows, callers: _Words, stacks: _Words) ->
 
 def _renumbered(rows: Rows, begin: int, end: int, live: _Live, start: int) -> Rows:
     """Return events with the numbers that objects have in the stretch, and with times since its start."""
-    whole = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)[begin:end]
+    whole = words_of(rows.events)[0][begin:end]
     kinds, objects = whole[:, 0] & _KIND, whole[:, 0] >> np.uint64(OBJECT_SHIFT)
     is_named = (kinds <= REALLOCATE) | (kinds == _WRITE)
     is_kept = is_named | (kinds >= _THREAD_START)

@@ -23,8 +23,6 @@ from memtool.engine.generate.binding import (
     ALLOCATE,
     ALLOCATE_ZEROED,
     DEALLOCATE,
-    EPILOGUE,
-    EVENT_BYTES,
     OBJECT_SHIFT,
     REALLOCATE,
     SIZE_BITS,
@@ -34,7 +32,7 @@ from memtool.errors import InputError, MemtoolError
 from memtool.host.symbols import Module
 from memtool.units import format_size
 from memtool.workload.importers.importer import name_of
-from memtool.workload.sources.recorded import Recorded
+from memtool.workload.sources.recorded import Recorded, words_of
 from memtool.workload.sources.source import Ending, Rows
 from memtool.workload.sources.stacks import FirstUses, Frames
 
@@ -123,10 +121,9 @@ class TraceWriter:
 
     def append(self, rows: Rows) -> None:
         """Add the next events, up to the epilogue of a workload. Raises OSError."""
-        words = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
-        ends = np.flatnonzero(words[:, 0] & np.uint64(0xFF) == EPILOGUE)
-        count = 0 if self._over else int(ends[0]) if len(ends) else len(words)
-        self._over = self._over or bool(len(ends))
+        words, epilogue = words_of(rows.events)
+        count = 0 if self._over else len(words) if epilogue is None else epilogue
+        self._over = self._over or epilogue is not None
         known = {
             "time": rows.nanoseconds,
             "caller": rows.callers,
