@@ -95,6 +95,12 @@ class Work:
     """Whether its characteristics can be drawn (report/plots/characteristics.py)."""
 
 
+def schema_of(kind: str, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of the files of a kind, whose model is ``Workload`` of its keys.py."""
+    model = importlib.import_module(f"{KINDS[kind]}.keys").Workload
+    return {"$schema": SCHEMA, **model.model_json_schema(), "title": title}
+
+
 def refuse_options(path: Path, threads: int | None, rate: int | None, why: str) -> None:
     """Raise InputError for options that files of a kind without threads and rates do not have."""
     for name, given in (("threads", threads), ("rates", rate)):

@@ -39,6 +39,11 @@ def table(
     ]
 
 
+def listed(lines: Iterable[str], style: str, before: str = "") -> str:
+    """Return lines as a list in Markdown, and elsewhere each after ``before``."""
+    return "\n".join(f"{'- ' if style == 'markdown' else before}{line}" for line in lines)
+
+
 def csv_of(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV."""
     out = io.StringIO()

@@ -45,8 +45,7 @@ def _workload(limits: Limits, searched: Searched, style: str, width: int | None)
     for status, words in _LEFT_OUT:
         lines = [f"{_label(row)}: {row.reason}" for row in rows if row.status is status]
         if lines:
-            bullet = "- " if style == "markdown" else "  "
-            parts.append("\n".join([f"{words}:", *(grid.wrapped(f"{bullet}{line}", width) for line in lines)]))
+            parts.append(f"{words}:\n{grid.wrapped(grid.listed(lines, style, '  '), width)}")
     return parts
 
 

@@ -222,9 +222,9 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
         ("Not measured, through no fault of the allocator", [cell for cell in cells if cell.fault == HARNESS]),
         ("Left out", [cell for cell in cells if cell.status is Status.EXCLUDED]),
     ):
-        lines = [f"{'- ' if style == 'markdown' else '  '}{look.label(cell)}: {cell.reason}" for cell in left_out]
-        if lines:
-            parts.append("\n".join([f"{title}:", *lines]))
+        if left_out:
+            lines = (f"{look.label(cell)}: {cell.reason}" for cell in left_out)
+            parts.append(f"{title}:\n{grid.listed(lines, style, '  ')}")
     # Remarks that several cells share, above all a noisy machine, appear once.
     noted: dict[str, list[str]] = {}
     for cell in cells:
@@ -325,7 +325,7 @@ def _errors(run: Run) -> list[str]:
 
 
 def _listed(lines: Sequence[str], style: str) -> list[str]:
-    return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)] if lines else []
+    return [grid.listed(lines, style)] if lines else []
 
 
 def _percentile_name(name: str) -> str:

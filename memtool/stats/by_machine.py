@@ -94,18 +94,13 @@ def _rows(run: Run, reference: str, metrics: Sequence[str]) -> list[ByMachine]:
             differing.setdefault(key, []).append((first, second, p_value))
     return [
         ByMachine(
-            workload,
-            region,
-            mode,
-            base,
-            head,
-            metric,
+            *key,
             any(comparison.is_ratio for comparison in of.values()),
             tuple(_on(group, of[group]) for group in sorted(of)),
             _over_all(of),
-            tuple(differing.get((workload, region, mode, base, head, metric), ())),
+            tuple(differing.get(key, ())),
         )
-        for (workload, region, mode, base, head, metric), of in rows.items()
+        for key, of in rows.items()
     ]
 
 

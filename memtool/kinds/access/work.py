@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from memtool.kinds.access.names import AS_GIVEN, Aligned, Counting, Load, Pattern, alignment_of, width_of
 from memtool.kinds.ways import Way, by_pointer
-from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
+from memtool.kinds.work import Inspection, Work, in_memory, refuse_options, schema_of
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -32,13 +33,6 @@ class Characteristics:
     asked_bytes: int
     aligned_bytes: int
     """Sum of the block sizes, each rounded up to the alignment."""
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file."""
-    from memtool.kinds.access.keys import Workload
-
-    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool accesses"}
 
 
 def _read(path: Path) -> Workload:
@@ -170,7 +164,7 @@ def summary(inspection: Inspection) -> str:
 
 WORK = Work(
     key="access",
-    json_schema=json_schema,
+    json_schema=partial(schema_of, "access", "memtool accesses"),
     load=load,
     ways=(
         *(Way(name) for name in get_args(Pattern)),

@@ -6,13 +6,14 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
 from memtool.kinds.construct.fitting import called, why_not
 from memtool.kinds.construct.ways import SUMMARIES, WAYS
-from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
+from memtool.kinds.work import Inspection, Work, in_memory, refuse_options, schema_of
 from memtool.model import Mode, TraceInfo
 
 if TYPE_CHECKING:
@@ -34,13 +35,6 @@ class Characteristics:
     objects: int
     made: int
     live_bytes: int
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file."""
-    from memtool.kinds.construct.keys import Workload
-
-    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool objects"}
 
 
 def _read(path: Path) -> tuple[Workload, Type]:
@@ -142,7 +136,7 @@ def summary(inspection: Inspection) -> str:
 
 WORK = Work(
     key="construct",
-    json_schema=json_schema,
+    json_schema=partial(schema_of, "construct", "memtool objects"),
     load=load,
     ways=WAYS,
     called=called,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,7 +23,7 @@ from memtool.kinds.file.names import (
     is_mapped,
 )
 from memtool.kinds.ways import Way
-from memtool.kinds.work import SCHEMA, Inspection, Work, in_memory, refuse_options
+from memtool.kinds.work import Inspection, Work, in_memory, refuse_options, schema_of
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -59,13 +60,6 @@ class Characteristics:
     """Reason why the file cannot be created in the folder."""
     free_bytes: int | None
     """Free space in the folder; None: no file can be created, or the file system does not report its free space."""
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file."""
-    from memtool.kinds.file.keys import Workload
-
-    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool files"}
 
 
 def _read(path: Path) -> Workload:
@@ -294,7 +288,7 @@ def summary(inspection: Inspection) -> str:
 
 WORK = Work(
     key="file",
-    json_schema=json_schema,
+    json_schema=partial(schema_of, "file", "memtool files"),
     load=load,
     ways=tuple(
         Way(name, needs_allocator=False, uses_region=False)

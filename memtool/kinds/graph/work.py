@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from memtool.kinds.work import SCHEMA, Inspection, Work, refuse_options
+from memtool.kinds.work import Inspection, Work, refuse_options, schema_of
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
@@ -26,13 +27,6 @@ class Characteristics:
     safe_points: int
     left_objects: int
     """Objects that no explicit allocator gets back: they are reachable at the end, or no safe point follows."""
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file."""
-    from memtool.kinds.graph.keys import Workload
-
-    return {"$schema": SCHEMA, **Workload.model_json_schema(by_alias=True), "title": "memtool graph"}
 
 
 def _read(path: Path) -> Workload:
@@ -94,7 +88,7 @@ def summary(inspection: Inspection) -> str:
 
 WORK = Work(
     key="graph",
-    json_schema=json_schema,
+    json_schema=partial(schema_of, "graph", "memtool graph"),
     load=load,
     has_references=True,
     why_not=why_not,

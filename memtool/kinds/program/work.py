@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
-from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.kinds.work import Inspection, Work, schema_of
 from memtool.model import Mode
 
 if TYPE_CHECKING:
     from memtool.workload.trace import Trace
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file."""
-    from memtool.kinds.program.keys import Workload
-
-    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool whole program"}
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
@@ -44,7 +38,7 @@ def listed(path: Path) -> tuple[str, str]:
 
 WORK = Work(
     key="program",
-    json_schema=json_schema,
+    json_schema=partial(schema_of, "program", "memtool whole program"),
     load=load,
     why_not=lambda plan, trace: None,
     listed=listed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from memtool.report import grid, look
@@ -28,8 +27,8 @@ def render(machines: Machines, style: str, width: int | None = None) -> str:
         parts += grid.table(_HEADINGS, rows, style, left=_LEFT, keys=3, width=width)
     differing = [words for row in machines.rows for words in _differing(row)]
     prose = [
-        _list(differing, style) or "No two groups are told apart.",
-        _list([words for words in machines.groups.values() if words], style),
+        grid.listed(differing, style) or "No two groups are told apart.",
+        grid.listed(filter(None, machines.groups.values()), style),
         "over hosts: what another host of the group would find, 95 %, the host a random effect (Student's t of the "
         "hosts' medians); all: of all hosts of the run together. 95 % interval: of the pairs that were taken. "
         "Groups are told apart by Welch's test of their hosts' medians, Holm over all of them, alpha 0.05; that takes "
@@ -75,7 +74,3 @@ def _differing(row: ByMachine) -> list[str]:
         f"{_amount(row, own[second].change or 0.0)} on machine {second} (p = {p_value:.2g})"
         for first, second, p_value in row.differing
     ]
-
-
-def _list(lines: Sequence[str], style: str) -> str:
-    return "\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)

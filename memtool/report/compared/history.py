@@ -33,9 +33,9 @@ def render(history: History, style: str, width: int | None = None) -> str:
         parts += _differences(history, style, width)
     parts += [_title("Series", style), *_all(history, names, style, width)]
     if names:
-        bullet = "- " if style == "markdown" else "  "
-        lines = [grid.wrapped(f"{bullet}{name}: {words}", width) for words, name in names.items()]
-        parts.append("\n".join(["Runs of other machines, settings or events are series of their own:", *lines]))
+        lines = grid.listed((f"{name}: {words}" for words, name in names.items()), style, "  ")
+        title = "Runs of other machines, settings or events are series of their own:"
+        parts.append(f"{title}\n{grid.wrapped(lines, width)}")
     notes = [*_legend(history), *(f"Note: {note}" for note in history.notes)]
     return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in notes)])
 
@@ -120,10 +120,9 @@ def _differences(history: History, style: str, width: int | None) -> list[str]:
         for change in series.changes
         for words in change.differs
     )
-    bullet = "- " if style == "markdown" else "  "
     if not lines:
         return []
-    return ["\n".join(["New at the same time:", *(grid.wrapped(f"{bullet}{line}", width) for line in sorted(lines))])]
+    return [f"New at the same time:\n{grid.wrapped(grid.listed(sorted(lines), style, '  '), width)}"]
 
 
 def _all(history: History, names: Mapping[str, str], style: str, width: int | None) -> list[str]:

@@ -83,12 +83,13 @@ def _text(report: Report, style: str, width: int | None) -> str:
             parts.append(f"{plural(len(folded), kind_of_figure)} unchanged.")
         parts += _ranking(report.places, workload, style, width)
     parts += _history(report, style, width)
-    lines = _lines(report)
-    prose = ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
-    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}not judged: {line}" for line in report.unjudged))
-    prose.append(conclusion(report))
-    prose += [f"Note: {note}" for note in report.notes]
-    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
+    prose = [
+        grid.listed(_lines(report), style),
+        grid.listed((f"not judged: {line}" for line in report.unjudged), style),
+        conclusion(report),
+        *(f"Note: {note}" for note in report.notes),
+        grid.listed(_explanation(report), style),
+    ]
     return "\n\n".join(part for part in (*parts, *(grid.wrapped(paragraph, width) for paragraph in prose)) if part)
 
 

@@ -184,6 +184,13 @@ def whiskers(metrics: Iterable[Metric]) -> str:
     return "whiskers: 95 % interval of the median" if has_any else "no intervals: fewer than 6 blocks"
 
 
+def draw_whiskers(axes: Any, position: int, metric: Metric, unit: float = 1.0) -> None:  # noqa: ANN401  # of matplotlib
+    """Draw the interval that a metric has, over a bar of its value in a unit."""
+    if metric.value is not None and metric.low is not None and metric.high is not None:
+        bounds = [[(metric.value - metric.low) / unit], [(metric.high - metric.value) / unit]]
+        axes.errorbar(metric.value / unit, position, xerr=bounds, color="black", capsize=3, linewidth=1)
+
+
 def ceiling(values: Sequence[float]) -> float:
     """Return the largest value for the range of the axis, without outliers beyond six times the median."""
     middle = sorted(values)[len(values) // 2]

@@ -50,15 +50,9 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
 def _bar(axes: Any, position: int, metric: Metric, unit: float, style: Style) -> None:  # noqa: ANN401  # of matplotlib
     value = (metric.value or 0.0) / unit
     axes.barh(position, value, color=style.colour, alpha=0.85, hatch=style.hatch, edgecolor="white", lw=0)
-    _whiskers(axes, position, metric, unit)
+    canvas.draw_whiskers(axes, position, metric, unit)
 
 
 def _mark(axes: Any, position: int, metric: Metric) -> None:  # noqa: ANN401  # of matplotlib
     axes.plot((metric.value or 0.0) / _MS, position, marker="D", color="black", markersize=4, linestyle="none")
-    _whiskers(axes, position, metric, _MS)
-
-
-def _whiskers(axes: Any, position: int, metric: Metric, unit: float) -> None:  # noqa: ANN401  # of matplotlib
-    if metric.value is not None and metric.low is not None and metric.high is not None:
-        bounds = [[(metric.value - metric.low) / unit], [(metric.high - metric.value) / unit]]
-        axes.errorbar(metric.value / unit, position, xerr=bounds, color="black", capsize=3, linewidth=1)
+    canvas.draw_whiskers(axes, position, metric, _MS)

@@ -40,11 +40,8 @@ def throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figu
         axes.barh(
             position, width, left=left, color=style.colour, alpha=0.85, hatch=style.hatch, edgecolor="white", lw=0
         )
-        end = value
-        if metric.low is not None and metric.high is not None:
-            bounds = [[value - metric.low], [metric.high - value]]
-            axes.errorbar(value, position, xerr=bounds, color="black", capsize=3, linewidth=1)
-            end = metric.high
+        canvas.draw_whiskers(axes, position, metric)
+        end = value if metric.low is None or metric.high is None else metric.high
         axes.annotate(
             f"{value:.1f}" if value >= 1 else f"{value:.2g}",
             (end, position),
