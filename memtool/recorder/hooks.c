@@ -1,7 +1,6 @@
 /* The recorded functions of C. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdalign.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -37,50 +36,83 @@ static size_t size_in_arena(const void* block) {
 }
 
 /* Runs a call of the allocator, and then the code that records it. Nested calls of the allocator are not recorded. */
-#define RECORDED(CALL, RECORD)            \
-  do {                                    \
-    if (UNLIKELY(is_inside != OUTSIDE)) { \
-      CALL;                               \
-      miss();                             \
-    } else {                              \
-      is_inside = RECORDING;              \
-      CALL;                               \
-      RECORD;                             \
-      is_inside = OUTSIDE;                \
-    }                                     \
+#define RECORDED(CALL, RECORD)              \
+  do {                                      \
+    if (UNLIKELY(here.inside != OUTSIDE)) { \
+      CALL;                                 \
+      miss();                               \
+    } else {                                \
+      here.inside = RECORDING;              \
+      CALL;                                 \
+      RECORD;                               \
+      here.inside = OUTSIDE;                \
+    }                                       \
   } while (0)
 
-EXPORT void* malloc(size_t size) {
-  if (UNLIKELY(!has_functions())) return from_arena(size, 16);
+static COLD void* first_malloc(size_t size, const void* caller) {
+  if (!has_functions()) return from_arena(size, 16);
   void* block;
-  RECORDED(block = real.malloc(size), put_block(MEMTOOL_ALLOCATE, false, block, size, 0, CALLER));
+  RECORDED(block = common.real.malloc(size), put_block(here.state, MEMTOOL_ALLOCATE, false, block, size, 0, caller));
   return block;
+}
+
+static APART void* recorded_malloc(size_t size, const void* caller, struct state* state) {
+  here.inside = RECORDING;
+  void* block = common.real.malloc(size);
+  put_block(state, MEMTOOL_ALLOCATE, false, block, size, 0, caller);
+  here.inside = OUTSIDE;
+  return block;
+}
+
+/* The functions of C that most events are of do without has_functions(): a thread with a state has them. Within a
+ * recorded call of C++ they only pass the call on, and need no register for that. */
+EXPORT void* malloc(size_t size) {
+  if (here.inside == FORWARDING && LIKELY(common.is_ready)) return common.real.malloc(size);
+  struct state* const state = here.state;
+  if (LIKELY(here.inside == OUTSIDE && state != NULL)) return recorded_malloc(size, CALLER, state);
+  return first_malloc(size, CALLER);
 }
 
 #define FREED(BLOCK, CALL)                                        \
   do {                                                            \
     if (UNLIKELY(is_of_arena(BLOCK) || !has_functions())) return; \
-    if (UNLIKELY(is_inside != OUTSIDE || (BLOCK) == NULL)) {      \
+    if (UNLIKELY(here.inside != OUTSIDE || (BLOCK) == NULL)) {    \
       CALL;                                                       \
       if ((BLOCK) != NULL) miss();                                \
     } else {                                                      \
-      is_inside = RECORDING;                                      \
-      put_free(false, BLOCK);                                     \
+      here.inside = RECORDING;                                    \
+      put_free(here.state, false, BLOCK);                         \
       CALL;                                                       \
-      is_inside = OUTSIDE;                                        \
+      here.inside = OUTSIDE;                                      \
     }                                                             \
   } while (0)
 
+static COLD void first_free(void* block) {
+  FREED(block, common.real.free(block));
+}
+
+static APART void recorded_free(void* block, struct state* state) {
+  here.inside = RECORDING;
+  put_free(state, false, block);
+  common.real.free(block);
+  here.inside = OUTSIDE;
+}
+
 EXPORT void free(void* block) {
-  FREED(block, real.free(block));
+  if (UNLIKELY(is_of_arena(block))) return;
+  if (here.inside == FORWARDING && LIKELY(common.is_ready)) return common.real.free(block);
+  struct state* const state = here.state;
+  if (LIKELY(here.inside == OUTSIDE && state != NULL && block != NULL)) return recorded_free(block, state);
+  first_free(block);
 }
 
 EXPORT void free_sized(void* block, size_t size) {
-  FREED(block, real.free_sized != NULL ? real.free_sized(block, size) : real.free(block));
+  FREED(block, common.real.free_sized != NULL ? common.real.free_sized(block, size) : common.real.free(block));
 }
 
 EXPORT void free_aligned_sized(void* block, size_t alignment, size_t size) {
-  FREED(block, real.free_aligned_sized != NULL ? real.free_aligned_sized(block, alignment, size) : real.free(block));
+  FREED(block, common.real.free_aligned_sized != NULL ? common.real.free_aligned_sized(block, alignment, size)
+                                                      : common.real.free(block));
 }
 
 EXPORT void* calloc(size_t count, size_t size) {
@@ -88,12 +120,13 @@ EXPORT void* calloc(size_t count, size_t size) {
   const bool overflows = __builtin_mul_overflow(count, size, &bytes);
   if (UNLIKELY(!has_functions())) return overflows ? NULL : from_arena(bytes, 16);
   void* block;
-  RECORDED(block = real.calloc(count, size), put_block(MEMTOOL_ZEROED, false, block, bytes, 0, CALLER));
+  RECORDED(block = common.real.calloc(count, size),
+           put_block(here.state, MEMTOOL_ZEROED, false, block, bytes, 0, CALLER));
   return block;
 }
 
 static void* out_of_arena(void* block, size_t size) {
-  void* fresh = real.malloc(size);
+  void* fresh = common.real.malloc(size);
   const size_t old = size_in_arena(block);
   if (fresh != NULL) memcpy(fresh, block, old < size ? old : size);
   return fresh;
@@ -109,23 +142,24 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
   }
   void* fresh;
   if (UNLIKELY(is_of_arena(block))) {
-    RECORDED(fresh = out_of_arena(block, bytes), put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller));
+    RECORDED(fresh = out_of_arena(block, bytes),
+             put_block(here.state, MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller));
     return fresh;
   }
-  if (UNLIKELY(is_inside != OUTSIDE)) {
+  if (UNLIKELY(here.inside != OUTSIDE)) {
     miss();
-    return real.realloc(block, bytes);
+    return common.real.realloc(block, bytes);
   }
-  is_inside = RECORDING;
+  here.inside = RECORDING;
   struct state* state = state_with_room();
   uintptr_t site = (uintptr_t)caller;
   if (UNLIKELY(depth > 1) && state != NULL && block != NULL) {
     site = (uintptr_t)put_stack(state, site);
     if (site == 0) state = NULL;
   }
-  const uint64_t before = state == NULL ? 0 : stamp(state);
+  const uint64_t before = state == NULL ? 0 : ticks_now();
   const bool was_large = state != NULL && block != NULL && take_large((uintptr_t)block) != 0;
-  fresh = real.realloc(block, bytes);
+  fresh = common.real.realloc(block, bytes);
   if (state != NULL && block != NULL) {
     const uint64_t after = clock_of_events == SPARSE_COUNTER ? before : ticks_now();
     const uintptr_t old = (uintptr_t)block;
@@ -137,9 +171,9 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
       put_refused(state, bytes, site, after);
     if (fresh == NULL && was_large && bytes != 0) note_large((uintptr_t)block, LARGE);
   } else if (block == NULL) {
-    put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller);
+    put_block(here.state, MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller);
   }
-  is_inside = OUTSIDE;
+  here.inside = OUTSIDE;
   return fresh;
 }
 
@@ -156,30 +190,31 @@ EXPORT void* reallocarray(void* block, size_t count, size_t size) {
 EXPORT int posix_memalign(void** to, size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return (*to = from_arena(size, alignment)) == NULL ? ENOMEM : 0;
   int problem;
-  RECORDED(problem = real.posix_memalign(to, alignment, size),
-           put_block(MEMTOOL_ALIGNED, false, problem == 0 ? *to : NULL, size, alignment, CALLER));
+  RECORDED(problem = common.real.posix_memalign(to, alignment, size),
+           put_block(here.state, MEMTOOL_ALIGNED, false, problem == 0 ? *to : NULL, size, alignment, CALLER));
   return problem;
 }
 
 EXPORT void* aligned_alloc(size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
   void* block;
-  RECORDED(block = real.aligned_alloc(alignment, size),
-           put_block(MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
+  RECORDED(block = common.real.aligned_alloc(alignment, size),
+           put_block(here.state, MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
   return block;
 }
 
 EXPORT void* memalign(size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
   void* block;
-  RECORDED(block = real.memalign(alignment, size), put_block(MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
+  RECORDED(block = common.real.memalign(alignment, size),
+           put_block(here.state, MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
   return block;
 }
 
 EXPORT void* valloc(size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, PAGE);
   void* block;
-  RECORDED(block = real.valloc(size), put_block(MEMTOOL_ALIGNED, false, block, size, PAGE, CALLER));
+  RECORDED(block = common.real.valloc(size), put_block(here.state, MEMTOOL_ALIGNED, false, block, size, PAGE, CALLER));
   return block;
 }
 
@@ -187,14 +222,15 @@ EXPORT void* pvalloc(size_t size) {
   const size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
   if (UNLIKELY(!has_functions())) return from_arena(whole, PAGE);
   void* block;
-  RECORDED(block = real.pvalloc(size), put_block(MEMTOOL_ALIGNED, false, block, whole, PAGE, CALLER));
+  RECORDED(block = common.real.pvalloc(size),
+           put_block(here.state, MEMTOOL_ALIGNED, false, block, whole, PAGE, CALLER));
   return block;
 }
 
 EXPORT size_t malloc_usable_size(void* block) {
   if (block == NULL) return 0;
   if (is_of_arena(block)) return size_in_arena(block);
-  return has_functions() && real.malloc_usable_size != NULL ? real.malloc_usable_size(block) : 0;
+  return has_functions() && common.real.malloc_usable_size != NULL ? common.real.malloc_usable_size(block) : 0;
 }
 
 /* Always a system call, because dlsym itself may call mmap. */
@@ -244,16 +280,16 @@ static void* run_thread(void* page) {
 }
 
 EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
-  if (!has_functions() || real.pthread_create == NULL) return EAGAIN;
+  if (!has_functions() || common.real.pthread_create == NULL) return EAGAIN;
   struct begun* begun = MAP_FAILED;
-  if (is_inside == OUTSIDE && !process->is_without)
+  if (here.inside == OUTSIDE && !process->is_without)
     begun = (struct begun*)syscall(SYS_mmap, NULL, (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                                    -1, 0);
-  if (begun == MAP_FAILED) return real.pthread_create(thread, attributes, run, argument);
+  if (begun == MAP_FAILED) return common.real.pthread_create(thread, attributes, run, argument);
   expect_threads();
   *begun = (struct begun){.run = run, .argument = argument, .thread = next_thread()};
   put_number(MEMTOOL_STARTS, begun->thread);
-  const int problem = real.pthread_create(thread, attributes, run_thread, begun);
+  const int problem = common.real.pthread_create(thread, attributes, run_thread, begun);
   if (problem != 0) syscall(SYS_munmap, begun, (size_t)PAGE);
   return problem;
 }

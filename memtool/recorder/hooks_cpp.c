@@ -21,38 +21,38 @@ static void* function_of(const char* name) {
 }
 
 static void leave(const enum inside* was_inside) {
-  is_inside = *was_inside;
+  here.inside = *was_inside;
 }
 
 /* The actual function. The first call looks it up, while the thread is inside, so that requests of the look-up are not
  * recorded. */
 #define PROPER(TYPE, NAME)                                                            \
-  static TYPE proper;                                                                 \
-  const enum inside was_inside __attribute__((cleanup(leave))) = is_inside;           \
-  is_inside = FORWARDING;                                                             \
+  static TYPE proper TOGETHER = NULL;                                                 \
+  const enum inside was_inside __attribute__((cleanup(leave))) = here.inside;         \
+  here.inside = FORWARDING;                                                           \
   if (UNLIKELY(__atomic_load_n(&proper, __ATOMIC_RELAXED) == NULL)) {                 \
     has_functions();                                                                  \
     __atomic_store_n(&proper, (TYPE)(uintptr_t)function_of(#NAME), __ATOMIC_RELAXED); \
     if (proper == NULL) abort();                                                      \
   }
 
-#define NEW(NAME, KIND, SIZE, ALIGNMENT, PARAMETERS, ARGUMENTS)                               \
-  EXPORT void* NAME PARAMETERS;                                                               \
-  EXPORT void* NAME PARAMETERS {                                                              \
-    typedef void*(*function)PARAMETERS;                                                       \
-    PROPER(function, NAME)                                                                    \
-    void* block = proper ARGUMENTS;                                                           \
-    if (LIKELY(was_inside == OUTSIDE)) put_block(KIND, true, block, SIZE, ALIGNMENT, CALLER); \
-    return block;                                                                             \
+#define NEW(NAME, KIND, SIZE, ALIGNMENT, PARAMETERS, ARGUMENTS)                                           \
+  EXPORT void* NAME PARAMETERS;                                                                           \
+  EXPORT void* NAME PARAMETERS {                                                                          \
+    typedef void*(*function)PARAMETERS;                                                                   \
+    PROPER(function, NAME)                                                                                \
+    void* block = proper ARGUMENTS;                                                                       \
+    if (LIKELY(was_inside == OUTSIDE)) put_block(here.state, KIND, true, block, SIZE, ALIGNMENT, CALLER); \
+    return block;                                                                                         \
   }
 
-#define DELETE(NAME, PARAMETERS, ARGUMENTS)                                    \
-  EXPORT void NAME PARAMETERS;                                                 \
-  EXPORT void NAME PARAMETERS {                                                \
-    typedef void(*function) PARAMETERS;                                        \
-    PROPER(function, NAME)                                                     \
-    if (LIKELY(was_inside == OUTSIDE && block != NULL)) put_free(true, block); \
-    proper ARGUMENTS;                                                          \
+#define DELETE(NAME, PARAMETERS, ARGUMENTS)                                                \
+  EXPORT void NAME PARAMETERS;                                                             \
+  EXPORT void NAME PARAMETERS {                                                            \
+    typedef void(*function) PARAMETERS;                                                    \
+    PROPER(function, NAME)                                                                 \
+    if (LIKELY(was_inside == OUTSIDE && block != NULL)) put_free(here.state, true, block); \
+    proper ARGUMENTS;                                                                      \
   }
 
 /* operator new and new[]: plain, nothrow, aligned, aligned and nothrow. */

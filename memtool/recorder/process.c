@@ -20,9 +20,6 @@
 
 #include "recorder/recorder.h"
 
-struct functions real TOGETHER = {NULL};
-bool is_ready TOGETHER = false;
-
 static bool is_looking_up;
 static bool is_configured;
 
@@ -34,12 +31,12 @@ static void leave_thread(void* own) {
 }
 
 static void before_fork(void) {
-  forked_at = put_moment(MEMTOOL_FORKS);
+  here.forked_at = put_moment(MEMTOOL_FORKS);
   is_beside_threads = __atomic_load_n(&process->threads, __ATOMIC_RELAXED) > 1;
 }
 
 static void after_fork(void) {
-  forked_at = 0;
+  here.forked_at = 0;
 }
 
 static void switch_recording(int signal_number) {
@@ -58,20 +55,20 @@ static uint32_t time_records(void) {
   enum { ROUNDS = 64, TRIES = 4, WORDS = ROUNDS * 2 + (2 * MOST_RECORD + TRIES * MOST_STACK) / WORD };
   uint64_t buffer[WORDS];
   struct state nowhere = {.chunk = (uint8_t*)buffer, .end = (uint8_t*)(buffer + WORDS)};
-  struct state* const own = mine;
+  struct state* const own = here.state;
   uint64_t least = UINT64_MAX;
-  mine = &nowhere;
+  here.state = &nowhere;
   for (unsigned attempt = 0; attempt < TRIES; ++attempt) {
     nowhere.cursor = (uint8_t*)buffer;
     const uint64_t begun = nowhere.ticks = ticks_now();
     for (uintptr_t round = 1; round <= ROUNDS; ++round) {
-      put_block(MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
-      put_free(false, (void*)(round * 64));
+      put_block(&nowhere, MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
+      put_free(&nowhere, false, (void*)(round * 64));
     }
     const uint64_t ticks = ticks_now() - begun;
     if (ticks < least) least = ticks;
   }
-  mine = own;
+  here.state = own;
   leave_stacks(&nowhere);
   return (uint32_t)(least * 1024 / (2 * ROUNDS));
 }
@@ -131,19 +128,19 @@ static void configure(void) {
 bool prepare(void) {
   if (is_looking_up) return false;
   is_looking_up = true;
-  look_up(&real.malloc, "malloc");
-  look_up(&real.free, "free");
-  look_up(&real.calloc, "calloc");
-  look_up(&real.realloc, "realloc");
-  look_up(&real.posix_memalign, "posix_memalign");
-  look_up(&real.aligned_alloc, "aligned_alloc");
-  look_up(&real.memalign, "memalign");
-  look_up(&real.valloc, "valloc");
-  look_up(&real.pvalloc, "pvalloc");
-  look_up(&real.free_sized, "free_sized");
-  look_up(&real.free_aligned_sized, "free_aligned_sized");
-  look_up(&real.malloc_usable_size, "malloc_usable_size");
-  look_up(&real.pthread_create, "pthread_create");
+  look_up(&common.real.malloc, "malloc");
+  look_up(&common.real.free, "free");
+  look_up(&common.real.calloc, "calloc");
+  look_up(&common.real.realloc, "realloc");
+  look_up(&common.real.posix_memalign, "posix_memalign");
+  look_up(&common.real.aligned_alloc, "aligned_alloc");
+  look_up(&common.real.memalign, "memalign");
+  look_up(&common.real.valloc, "valloc");
+  look_up(&common.real.pvalloc, "pvalloc");
+  look_up(&common.real.free_sized, "free_sized");
+  look_up(&common.real.free_aligned_sized, "free_aligned_sized");
+  look_up(&common.real.malloc_usable_size, "malloc_usable_size");
+  look_up(&common.real.pthread_create, "pthread_create");
 
   const size_t bytes = (sizeof(struct process) + PAGE - 1) & ~(size_t)(PAGE - 1);
   void* memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -153,7 +150,7 @@ bool prepare(void) {
   process->is_without = true;
   pthread_key_create(&settings.at_thread_end, leave_thread);
   if (process != &none) configure();
-  is_ready = true;
+  common.is_ready = true;
   return true;
 }
 
@@ -175,12 +172,12 @@ static __attribute__((constructor)) void start(void) {
   }
   if (settings.leaves_out_children) leave_environment();
   if (depth > 1) {
-    is_inside = FORWARDING;
+    here.inside = FORWARDING;
     find_unwinder();
-    is_inside = OUTSIDE;
+    here.inside = OUTSIDE;
   }
   /* The first thread has number 0. It also makes a program visible that never requests memory. */
-  if (mine == NULL) begin_thread(next_thread());
+  if (here.state == NULL) begin_thread(next_thread());
   if (process->file != NULL && !is_off) time_recording();
   write_maps();
 }
@@ -196,7 +193,7 @@ static uint64_t peak_resident(void) {
 
 static __attribute__((destructor)) void finish(void) {
   /* A child of vfork shares our file, and does not end our recording. */
-  if (!is_ready || process->file == NULL || process->file->process != (uint32_t)syscall(SYS_getpid)) return;
+  if (!common.is_ready || process->file == NULL || process->file->process != (uint32_t)syscall(SYS_getpid)) return;
   process->file->peak_resident = peak_resident();
   write_maps();
   __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);

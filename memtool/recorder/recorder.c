@@ -12,16 +12,13 @@
 
 enum { STATES_BYTES = 64 * 1024 };
 
+alignas(CACHE_LINE) struct common common TOGETHER = {.unread_mask = EVENTS_A_READING - 1};
 struct process* process TOGETHER = NULL;
 struct settings settings;
 bool is_off TOGETHER = false;
 enum clock_of clock_of_events TOGETHER = SPARSE_COUNTER;
 unsigned depth TOGETHER = 1;
-unsigned unread_mask TOGETHER = EVENTS_A_READING - 1;
-bool is_unusual TOGETHER = false;
-__thread struct state* mine INITIAL_EXEC;
-__thread enum inside is_inside INITIAL_EXEC;
-__thread uint64_t forked_at INITIAL_EXEC;
+__thread struct here here INITIAL_EXEC;
 bool is_beside_threads;
 uint8_t large_blocks[LARGE_PLACES];
 
@@ -48,8 +45,8 @@ uint64_t slow_ticks(void) {
 }
 
 void settle(void) {
-  unread_mask = clock_of_events == SPARSE_COUNTER ? EVENTS_A_READING - 1 : 0;
-  is_unusual = is_off || depth > 1 || clock_of_events > COUNTER;
+  common.unread_mask = clock_of_events == SPARSE_COUNTER ? EVENTS_A_READING - 1 : 0;
+  common.is_unusual = is_off || depth > 1 || clock_of_events > COUNTER;
 }
 
 static void acquire(int* lock) {
@@ -183,9 +180,9 @@ static bool open_file(void) {
   file->start_nanoseconds = nanoseconds(CLOCK_MONOTONIC);
   file->start_realtime = nanoseconds(CLOCK_REALTIME);
   file->end = MEMTOOL_CHUNK_UNIT;
-  file->forked_at = is_child ? forked_at : 0;
-  if (is_child && (forked_at == 0 || is_beside_threads)) distrust_unwinder();
-  forked_at = 0;
+  file->forked_at = is_child ? here.forked_at : 0;
+  if (is_child && (here.forked_at == 0 || is_beside_threads)) distrust_unwinder();
+  here.forked_at = 0;
   file->depth = depth;
   file->remembers_stacks = has_fast_unwinder();
   file->least_room = least_room();
@@ -302,8 +299,8 @@ static bool adopt(struct state* state, uint32_t thread) {
   state->thread = thread;
   state->kernel_thread = (uint32_t)syscall(SYS_gettid);
   if (thread != 0) expect_threads();
-  if (mine != state) pthread_setspecific(settings.at_thread_end, state);
-  mine = state;
+  if (here.state != state) pthread_setspecific(settings.at_thread_end, state);
+  here.state = state;
   if (!(is_used && state->end - state->cursor > MOST_RECORD) && !take_chunk(state)) return false;
   put_thread(state);
   return true;
@@ -322,9 +319,9 @@ COLD struct state* make_room(void) {
   struct state* state = NULL;
   bool is_made = false;
   if (process->file == NULL || process->file->stopped == 0) {
-    state = state_of_file(mine);
+    state = state_of_file(here.state);
     if (state != NULL)
-      is_made = state->chunk == NULL || state != mine ? adopt(state, next_thread()) : take_chunk(state);
+      is_made = state->chunk == NULL || state != here.state ? adopt(state, next_thread()) : take_chunk(state);
   }
   if (!is_made && process->file != NULL) __atomic_fetch_add(&process->file->lost, 1, __ATOMIC_RELAXED);
   errno = problem;
@@ -339,13 +336,14 @@ void expect_threads(void) {
 void begin_thread(uint32_t thread) {
   if (process->is_without) return;
   const int problem = errno;
-  is_inside = RECORDING;
+  here.inside = RECORDING;
   struct state* state = state_of_file(NULL);
   if (state != NULL) adopt(state, thread);
-  is_inside = OUTSIDE;
+  here.inside = OUTSIDE;
   errno = problem;
 }
 
 COLD void miss(void) {
-  if (is_inside == RECORDING && process->file != NULL) __atomic_fetch_add(&process->file->missed, 1, __ATOMIC_RELAXED);
+  if (here.inside == RECORDING && process->file != NULL)
+    __atomic_fetch_add(&process->file->missed, 1, __ATOMIC_RELAXED);
 }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define COLD __attribute__((noinline, cold))
+#define APART __attribute__((noinline))
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 #define CALLER __builtin_return_address(0)
 /* The data that every event reads lies together, in few cache lines and one page. */
@@ -42,12 +44,13 @@ enum {
   LARGE_PLACES = 1 << 14,                       /* a live large block is noted in one of these, by its address */
   LARGE_ANY = 255,                              /* noted where several large blocks share a place */
   PAGE = 4096,
+  CACHE_LINE = 64,
   EVENTS_A_READING = 4,
 };
 
 /* The state of a thread, in memory that a forked child finds zeroed. */
 struct state {
-  uint8_t* cursor;
+  alignas(CACHE_LINE) uint8_t* cursor; /* an event of small distances needs this line and one of the callers' */
   uint8_t* end;
   uint64_t ticks;    /* of the previous record */
   unsigned events;   /* one in EVENTS_A_READING reads the counter, while the process has one thread */
@@ -91,6 +94,14 @@ struct functions {
   int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 };
 
+/* What every event of every thread reads, in one cache line. */
+struct common {
+  bool is_ready;        /* the functions have been looked up */
+  bool is_unusual;      /* a slow clock, call stacks, or nothing is recorded: events take the slow path */
+  unsigned unread_mask; /* an event whose number has one of these bits set takes the time of its predecessor */
+  struct functions real;
+};
+
 /* The source of an event's time stamp. */
 enum clock_of {
   SPARSE_COUNTER = 0, /* at every fourth event: one thread is in order anyway, and a reading takes 9 ns */
@@ -106,6 +117,13 @@ enum inside {
   FORWARDING = 2 /* in a recorded call of C++, whose calls of C functions are not events */
 };
 
+/* What a thread has of its own: one place, so that its address is computed once for an event. */
+struct here {
+  struct state* state;
+  enum inside inside;
+  uint64_t forked_at; /* ticks of the record of the current fork; 0: there is none */
+};
+
 struct settings {
   char folder[4000];
   char memory[256]; /* a folder in memory; empty: there is none */
@@ -113,18 +131,13 @@ struct settings {
   pthread_key_t at_thread_end;
 };
 
-extern struct functions real;
+extern struct common common;
+extern __thread struct here here INITIAL_EXEC;
 extern struct settings settings;
 extern struct process* process; /* the address never changes; a fork wipes the contents */
-extern bool is_ready;           /* the functions have been looked up */
 extern bool is_off;
 extern enum clock_of clock_of_events;
-extern unsigned unread_mask; /* an event whose number has one of these bits set takes the time of its predecessor */
-extern bool is_unusual;      /* a slow clock, call stacks, or nothing is recorded: events take the slow path */
-extern unsigned depth;       /* return addresses of a call stack; 1: only the call site */
-extern __thread struct state* mine INITIAL_EXEC;
-extern __thread enum inside is_inside INITIAL_EXEC;
-extern __thread uint64_t forked_at INITIAL_EXEC; /* ticks of the record of the current fork; 0: there is none */
+extern unsigned depth; /* return addresses of a call stack; 1: only the call site */
 extern uint8_t large_blocks[LARGE_PLACES];
 extern bool is_beside_threads; /* the process had several threads at its last fork */
 
@@ -146,7 +159,7 @@ uint32_t next_thread(void);
 
 /* Whether the functions have been looked up; false during the look-up. */
 ALWAYS_INLINE bool has_functions(void) {
-  return LIKELY(is_ready) || prepare();
+  return LIKELY(common.is_ready) || prepare();
 }
 
 ALWAYS_INLINE uint64_t read_counter(void) {
@@ -163,11 +176,10 @@ ALWAYS_INLINE uint64_t ticks_now(void) {
   return UNLIKELY(clock_of_events > COUNTER) ? slow_ticks() : read_counter();
 }
 
-/* The time stamp of a thread's event: by any clock, and by one that is not slow. */
-uint64_t stamp(struct state* state);
-
-ALWAYS_INLINE uint64_t fast_stamp(struct state* state) {
-  return LIKELY((++state->events & unread_mask) != 0) ? state->ticks : read_counter();
+/* Whether the next event of the fast path reads the counter. The slow path always does: it also serves events after a
+ * pause that is too long for a word. */
+ALWAYS_INLINE bool reads_counter(struct state* state) {
+  return (++state->events & common.unread_mask) == 0;
 }
 
 /* Provides a state with room for a record. Returns NULL if nothing is recorded here. */
@@ -175,7 +187,7 @@ struct state* make_room(void);
 
 /* Returns the state of this thread if an event can be recorded now. The calling thread must not be OUTSIDE. */
 ALWAYS_INLINE struct state* state_with_room(void) {
-  struct state* state = mine;
+  struct state* state = here.state;
   if (UNLIKELY(is_off)) return NULL;
   if (LIKELY(state != NULL && state->cursor < state->end)) return state;
   return make_room();
@@ -239,15 +251,15 @@ ALWAYS_INLINE unsigned place_of_caller(uintptr_t caller) {
   return (unsigned)((caller * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - MEMTOOL_CALLER_BITS));
 }
 
+/* In these words the distance is signed again: its highest bit is the other way round. */
 ALWAYS_INLINE uint64_t word_of_block(unsigned kind, unsigned place, size_t size, uint64_t since, uint64_t distance) {
-  const uint64_t signed_distance = distance - (UINT64_C(1) << (MEMTOOL_OUT_BITS - 1));
-  return kind | (uint64_t)place << 6 | (uint64_t)size << 13 | (signed_distance & ((1u << MEMTOOL_OUT_BITS) - 1)) << 24 |
-         since << 48;
+  const uint64_t signed_distance = distance ^ UINT64_C(1) << (MEMTOOL_OUT_BITS - 1);
+  return kind | (uint64_t)place << 6 | (uint64_t)size << 13 | signed_distance << 24 | since << 48;
 }
 
 ALWAYS_INLINE uint64_t word_of_free(unsigned kind, uint64_t since, uint64_t distance) {
-  const uint64_t signed_distance = distance - (UINT64_C(1) << (MEMTOOL_BACK_BITS - 1));
-  return kind | (signed_distance & ((1u << MEMTOOL_BACK_BITS) - 1)) << 6 | since << 32;
+  const uint64_t signed_distance = distance ^ UINT64_C(1) << (MEMTOOL_BACK_BITS - 1);
+  return kind | signed_distance << 6 | since << 32;
 }
 
 /* Writes a word except for its first 2 bytes. As long as these are 0, a concurrent reader takes the word for the end.
@@ -261,58 +273,56 @@ ALWAYS_INLINE void put_head(uint8_t* to, uint64_t word) {
   __atomic_store_n((uint16_t*)(void*)to, (uint16_t)word, __ATOMIC_RELEASE);
 }
 
-ALWAYS_INLINE void put_word(struct state* state, uint64_t word, size_t bytes, uintptr_t address, uint64_t ticks) {
+ALWAYS_INLINE void put_word(struct state* state, uint64_t word, size_t bytes, uintptr_t address) {
   uint8_t* const cursor = state->cursor;
   state->address = address;
-  state->ticks = ticks;
   put_rest(cursor, word);
   put_head(cursor, word);
   state->cursor = cursor + bytes;
 }
 
-/* Returns the state of this thread if its next event may take the fast path, otherwise NULL. */
-ALWAYS_INLINE struct state* short_way(void) {
-  struct state* const state = mine;
-  return LIKELY(!is_unusual && state != NULL && state->cursor < state->end) ? state : NULL;
+/* Puts a word of so many bytes, followed by the ticks if this event reads the counter. Returns whether they fit. The
+ * counters of two processors may differ slightly when a thread moves: a negative difference becomes a large number. */
+ALWAYS_INLINE bool put_timed_word(struct state* state, uint64_t word, size_t bytes, uintptr_t address) {
+  if (LIKELY(!reads_counter(state))) {
+    put_word(state, word, bytes, address);
+    return true;
+  }
+  const uint64_t ticks = read_counter(), since = ticks - state->ticks;
+  if (UNLIKELY(since >> MEMTOOL_TICKS_BITS != 0)) return false;
+  state->ticks = ticks;
+  put_word(state, word | MEMTOOL_TIMED | since << (8 * bytes), bytes + MEMTOOL_TICKS_BITS / 8, address);
+  return true;
 }
 
-/* Records an allocated block. */
-ALWAYS_INLINE void put_block(unsigned kind, bool is_cpp, void* block, size_t size, size_t alignment,
-                             const void* caller) {
+/* Whether the next event of a thread may take the fast path. */
+ALWAYS_INLINE bool is_short(const struct state* state) {
+  return LIKELY(!common.is_unusual && state != NULL && state->cursor < state->end);
+}
+
+/* Records an allocated block. `state`: that of the thread; NULL: it has none yet. */
+ALWAYS_INLINE void put_block(struct state* state, unsigned kind, bool is_cpp, void* block, size_t size,
+                             size_t alignment, const void* caller) {
   const uintptr_t address = (uintptr_t)block, site = (uintptr_t)caller;
   if (is_cpp) kind |= MEMTOOL_CPP;
-  struct state* const state = short_way();
-  if (LIKELY(state != NULL && alignment == 0)) {
-    const uint64_t ticks = fast_stamp(state);
-    /* The counters of two processors may differ slightly when a thread moves. A negative difference becomes a large
-     * number. */
-    const uint64_t since = ticks - state->ticks;
+  if (LIKELY(is_short(state) && alignment == 0)) {
     const uint64_t far = distance(state->address, address, MEMTOOL_OUT_BITS);
     const unsigned place = place_of_caller(site);
-    const uint64_t excess = since >> MEMTOOL_TICKS_BITS | (uint64_t)size >> MEMTOOL_SIZE_BITS |
-                            far >> MEMTOOL_OUT_BITS | (state->callers[place] ^ site);
-    if (LIKELY(excess == 0)) {
-      const unsigned timed = since == 0 ? 0 : MEMTOOL_TIMED;
-      put_word(state, word_of_block(kind | timed, place, size, since, far), 6 + timed / 16, address, ticks);
+    const uint64_t excess =
+        (uint64_t)size >> MEMTOOL_SIZE_BITS | far >> MEMTOOL_OUT_BITS | (state->callers[place] ^ site);
+    if (LIKELY(excess == 0) && LIKELY(put_timed_word(state, word_of_block(kind, place, size, 0, far), 6, address)))
       return;
-    }
   }
   put_any_block(kind, address, size, alignment, site);
 }
 
-ALWAYS_INLINE void put_free(bool is_cpp, const void* block) {
+ALWAYS_INLINE void put_free(struct state* state, bool is_cpp, const void* block) {
   const uintptr_t address = (uintptr_t)block;
   const unsigned kind = MEMTOOL_FREE | (is_cpp ? MEMTOOL_CPP : 0);
-  struct state* const state = short_way();
-  if (LIKELY(state != NULL && !may_be_large(address))) {
-    const uint64_t ticks = fast_stamp(state);
-    const uint64_t since = ticks - state->ticks;
+  if (LIKELY(is_short(state) && !may_be_large(address))) {
     const uint64_t far = distance(state->address, address, MEMTOOL_BACK_BITS);
-    if (LIKELY((since >> MEMTOOL_TICKS_BITS | far >> MEMTOOL_BACK_BITS) == 0)) {
-      const unsigned timed = since == 0 ? 0 : MEMTOOL_TIMED;
-      put_word(state, word_of_free(kind | timed, since, far), 4 + timed / 16, address, ticks);
+    if (LIKELY(far >> MEMTOOL_BACK_BITS == 0) && LIKELY(put_timed_word(state, word_of_free(kind, 0, far), 4, address)))
       return;
-    }
   }
   put_any_free(kind, address);
 }

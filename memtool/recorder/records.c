@@ -93,9 +93,9 @@ void note_large(uintptr_t address, size_t size) {
 }
 
 size_t take_large(uintptr_t address) {
-  if (!may_be_large(address) || real.malloc_usable_size == NULL) return 0;
+  if (!may_be_large(address) || common.real.malloc_usable_size == NULL) return 0;
   const int problem = errno;
-  const size_t bytes = real.malloc_usable_size((void*)address);
+  const size_t bytes = common.real.malloc_usable_size((void*)address);
   errno = problem;
   if (bytes < LARGE) return 0;
   uint8_t noted = large_note(address);
@@ -104,14 +104,10 @@ size_t take_large(uintptr_t address) {
   return bytes;
 }
 
-uint64_t stamp(struct state* state) {
-  return clock_of_events > COUNTER ? slow_ticks() : fast_stamp(state);
-}
-
 COLD void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t alignment, uintptr_t caller) {
   struct state* const state = state_with_room();
   if (state == NULL) return;
-  const uint64_t ticks = stamp(state);
+  const uint64_t ticks = ticks_now();
   const uintptr_t site = depth > 1 ? (uintptr_t)put_stack(state, caller) : caller;
   if (site == 0 && depth > 1) return;
   struct words words = begin(state);
@@ -150,7 +146,7 @@ static void put_resident(struct state* state, uintptr_t address, size_t bytes, u
 COLD void put_any_free(unsigned kind, uintptr_t address) {
   struct state* const state = state_with_room();
   if (state == NULL) return;
-  const uint64_t ticks = stamp(state);
+  const uint64_t ticks = ticks_now();
   const size_t bytes = take_large(address);
   if (bytes != 0) put_resident(state, address, bytes, ticks);
   struct words words = begin(state);
@@ -195,10 +191,10 @@ void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end
 
 /* For events other than allocations and frees. A thread that is already inside records none of them. */
 static struct state* enter(void) {
-  if (is_inside != OUTSIDE || !is_ready) return NULL;
-  is_inside = RECORDING;
+  if (here.inside != OUTSIDE || !common.is_ready) return NULL;
+  here.inside = RECORDING;
   struct state* state = state_with_room();
-  if (state == NULL) is_inside = OUTSIDE;
+  if (state == NULL) here.inside = OUTSIDE;
   return state;
 }
 
@@ -210,7 +206,7 @@ static uint64_t put_now(unsigned kind, uint64_t value) {
   if (ticks_before != 0) put_field(&words, MEMTOOL_WIDE_TICKS, ticks_before);
   put_field(&words, kind, value);
   end(&words);
-  is_inside = OUTSIDE;
+  here.inside = OUTSIDE;
   return state->ticks;
 }
 
@@ -230,5 +226,5 @@ void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
   put_field(&words, MEMTOOL_LENGTH, bytes < most ? bytes : most);
   put_given_back(&words, kind, address, ticks_now());
   end(&words);
-  is_inside = OUTSIDE;
+  here.inside = OUTSIDE;
 }

@@ -332,8 +332,9 @@ class Session:
 
         Raises OSError where it cannot be started or a trace cannot be written.
         """
+        recorded = self._preload.environment(environment)
         begun = time.monotonic()
-        process = subprocess.Popen(command, env=self._preload.environment(environment))
+        process = subprocess.Popen(command, env=recorded)
         with processes.left_to_itself(process):
             end = processes.End(process)
             while not end.came_within(_POLL_SECONDS):

@@ -115,13 +115,13 @@ static bool is_said(const struct state* state, uint64_t number) {
 /* Requests of the walk itself, or of a signal handler meanwhile, are recorded with their call site only. */
 static void take(void (*how)(struct walk*), struct state* state, struct walk* walk) {
   const int problem = errno;
-  const enum inside was_inside = is_inside;
+  const enum inside was_inside = here.inside;
   state->is_walking = true;
-  is_inside = OUTSIDE;
+  here.inside = OUTSIDE;
   walk->count = 0;
   how(walk);
   if (walk->count == 0) walk->frames[walk->count++] = walk->caller;
-  is_inside = was_inside;
+  here.inside = was_inside;
   state->is_walking = false;
   errno = problem;
 }

@@ -122,16 +122,15 @@ def test_what_a_killed_memtool_has_left_is_removed_by_the_next(
     programs: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    before = set(SHARED.glob("memtool-record-*"))
     process = subprocess.Popen(
         [*MEMTOOL, "record", "-o", "app.parquet", "--", str(programs / "counts_calls"), "counts", "2", "0"],
         cwd=tmp_path,
         start_new_session=True,
     )
     try:
-        while not (own := set(SHARED.glob("memtool-record-*/*")) - before):
+        while not (held := folders_of(process.pid)):
             time.sleep(0.01)
-        (left,) = {path.parent for path in own if path.name.startswith(tuple(pids_of(process.pid)))}
+        (left,) = held
         # It is held: whoever comes meanwhile leaves it.
         with memory():
             assert left.is_dir()
@@ -142,8 +141,10 @@ def test_what_a_killed_memtool_has_left_is_removed_by_the_next(
         assert not left.exists()
 
 
-def pids_of(pid: int) -> list[str]:
-    return [f"{child.pid}." for child in psutil.Process(pid).children(recursive=True)]
+def folders_of(pid: int) -> set[Path]:
+    """Return the folders in memory with files of the children of a process; other memtools may record meanwhile."""
+    names = tuple(f"{child.pid}." for child in psutil.Process(pid).children(recursive=True))
+    return {path.parent for path in SHARED.glob("memtool-record-*/*") if path.name.startswith(names)}
 
 
 def test_a_recording_leaves_nothing_in_memory(programs: Path, tmp_path: Path) -> None:  # noqa: F811

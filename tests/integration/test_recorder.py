@@ -283,6 +283,14 @@ def test_a_signal_switches_recording(tmp_path: Path) -> None:
     assert [KINDS[event] for event in seen.events["kind"] if KINDS[event] in ("on", "off")] == ["on", "off", "on"]
 
 
+def test_times_go_on_after_a_pause(programs: Path, tmp_path: Path) -> None:
+    status, (seen,) = run(tmp_path, str(programs / "pauses"))
+    assert status == 0
+    ticks = seen.events["ticks"][seen.events["size"] == 777].astype(np.int64).reshape(20, 100)
+    # At most three events have the time from before the pause.
+    assert (np.diff(ticks[:, 3]) > 65536).all()
+
+
 def test_a_folder_that_is_gone_changes_nothing(programs: Path, tmp_path: Path) -> None:
     environment = Preload(tmp_path / "none").environment(dict(os.environ))
     assert subprocess.run([str(programs / "every_function")], env=environment, check=False).returncode == 0
