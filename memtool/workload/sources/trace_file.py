@@ -7,6 +7,7 @@ programs.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -43,6 +44,9 @@ _READ_EVENTS = 1 << 18
 _LARGEST_GROUP = 1 << 30
 """Uncompressed bytes of a row group, which is held in memory. memtool's own row groups take a twentieth of it."""
 _LEVEL = 3
+_OF_FEW_VALUES = ("kind", "thread", "alignment")
+"""Columns that a dictionary makes smaller where their values follow no pattern that returns; tried at the beginning."""
+_TRIED_EVENTS = 1 << 16
 WRITE = 13
 KINDS = {
     DEALLOCATE: "free",
@@ -159,7 +163,7 @@ class TraceWriter:
     def _write_group(self) -> None:
         if not self._held_events:
             return
-        self._begin_part()
+        self._settle_schema()
         held, self._held, self._held_events = self._held, [], 0
         columns = []
         for name in self._schema.names:
@@ -170,17 +174,20 @@ class TraceWriter:
             else:
                 columns.append(self._pa.array(whole, mask=whole == _NOT_COUNTED if name == "resident" else None))
         batch = self._pa.record_batch(columns, schema=self._schema)
+        self._begin_part(batch)
         self._writer.write_batch(batch, row_group_size=len(batch))
 
-    def _begin_part(self) -> None:
+    def _settle_schema(self) -> None:
         if self._schema is None:
             own = {"frames": self._pa.list_(self._pa.uint64())}
             self._schema = self._pa.schema(
                 [(name, own[name] if name in own else getattr(self._pa, kind)()) for name, kind in self._types()]
             )
+
+    def _begin_part(self, batch: Any = None) -> None:  # noqa: ANN401
         if self._writer is None:
             self._number += 1
-            self._writer = self._open(self._parts / f"{self._number:06}.parquet")
+            self._writer = self._open(self._parts / f"{self._number:06}.parquet", batch)
 
     def _types(self) -> Iterator[tuple[str, str]]:
         """Yield the columns; times and call sites only if some of them are known by now."""
@@ -200,17 +207,33 @@ class TraceWriter:
         if "resident" in first:  # the first block that is large enough to be counted may be freed much later
             yield "resident", "uint64"
 
-    def _open(self, path: Path) -> Any:  # noqa: ANN401
+    def _open(self, path: Path, batch: Any) -> Any:  # noqa: ANN401
+        """Open a file, of which this is the first row group; None: it has none."""
         repeated = [name for name in ("caller", "stack") if name in self._schema.names]
-        split = [name for name in self._schema.names if name not in ("time", "frames", *repeated)]
+        if batch is not None:
+            repeated += [name for name in _OF_FEW_VALUES if self._is_smaller_with_dictionary(batch, name)]
+        return self._writer_of(path, self._schema, repeated)
+
+    def _is_smaller_with_dictionary(self, batch: Any, name: str) -> bool:  # noqa: ANN401
+        tried = batch.select([name]).slice(0, _TRIED_EVENTS)
+        sizes = []
+        for repeated in ([], [name]):
+            buffer = io.BytesIO()
+            with self._writer_of(buffer, tried.schema, repeated) as writer:
+                writer.write_batch(tried)
+            sizes.append(buffer.tell())
+        return sizes[1] < sizes[0]
+
+    def _writer_of(self, to: Path | io.BytesIO, schema: Any, repeated: list[str]) -> Any:  # noqa: ANN401
+        split = [name for name in schema.names if name not in ("time", "frames", *repeated)]
         encodings = dict.fromkeys(split, "BYTE_STREAM_SPLIT") | {"time": "DELTA_BINARY_PACKED"}
         return self._pa.parquet.ParquetWriter(
-            path,
-            self._schema,
+            to,
+            schema,
             compression="zstd",
             compression_level=_LEVEL,
             use_dictionary=repeated or False,
-            column_encoding={name: encodings[name] for name in self._schema.names if name in encodings},
+            column_encoding={name: encodings[name] for name in schema.names if name in encodings},
             write_statistics=False,
         )
 
@@ -224,6 +247,7 @@ class TraceWriter:
         """Complete the file; ``metadata``, in JSON, has the entries that docs/traces.md lists. Raises OSError."""
         self._write_group()
         if self._number == 0:
+            self._settle_schema()
             self._begin_part()
         written = {"schema": SCHEMA, "kinds": {str(kind): name for kind, name in KINDS.items()}, **metadata}
         encoded = {_METADATA: json.dumps(written).encode()}
@@ -239,9 +263,10 @@ class TraceWriter:
     def _join(self, encoded: Mapping[bytes, bytes]) -> None:
         """Combine the parts into one file."""
         whole = self._parts / "whole"
-        writer = self._open(whole)
+        writer: Any = None
         for part in sorted(self._parts.glob("*.parquet")):
             for batch in self._pa.parquet.ParquetFile(part, pre_buffer=False).iter_batches(_GROUP_EVENTS):
+                writer = writer or self._open(whole, batch)
                 writer.write_batch(batch, row_group_size=len(batch))
         writer.add_key_value_metadata(encoded)
         writer.close()
