@@ -15,7 +15,7 @@
 #include "engine/abi/capi.h"
 #include "engine/events/thread_image.hpp"
 #include "engine/passes/check.hpp"
-#include "engine/registry/registry.hpp"
+#include "engine/registry/recipe.hpp"
 
 int main(int count, char** arguments) {
   using namespace memtool;
@@ -27,8 +27,7 @@ int main(int count, char** arguments) {
   const void* image = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
   constexpr std::size_t kRegion = std::size_t{256} << 20;
   void* region = mmap(nullptr, kRegion, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  const StrategyEntry* entry = find_strategy(arguments[3]);
-  if (entry == nullptr || image == MAP_FAILED || region == MAP_FAILED) return 2;
+  if (image == MAP_FAILED || region == MAP_FAILED) return 2;
 
   ReplayRequest request{};
   request.struct_bytes = sizeof request;
@@ -47,7 +46,7 @@ int main(int count, char** arguments) {
     CheckFigures figures{};
     request.figures = &figures;
     request.figures_bytes = sizeof figures;
-    entry->replay(Parameters(*entry->info, ""), request, result);
+    Recipe(arguments[3], "").replay(request, result);
     if (result.status != MEMTOOL_DONE) {
       std::fprintf(stderr, "%s\n", result.message);
       return 1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string_view>
 #include <type_traits>
 
@@ -18,16 +19,16 @@ template <class S>
 concept KnownUnsafe = requires { typename std::bool_constant<S::info.thread_safe>; } && !S::info.thread_safe;
 
 // For several threads, only heaps that may be thread-safe are compiled. The others are left out of a run before it
-// begins.
-template <ReplayableHeap S, class Given>
+// begins. `kAll`: see run_pass().
+template <bool kAll, ReplayableHeap S, class Given>
   requires std::constructible_from<S, Region&, const Given&>
 void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResult& result) {
   if (const char* problem = wrong_with_image(request)) return fail(result, MEMTOOL_BAD_REQUEST, "%s", problem);
-  if (request.mode == MEMTOOL_SERIAL) return run_pass(Serial<S, Given>(given, request, result));
+  if (request.mode == MEMTOOL_SERIAL) return run_pass<kAll>(Serial<S, Given>(given, request, result));
   if constexpr (KnownUnsafe<S>) {
     fail(result, MEMTOOL_BAD_REQUEST, "not safe on several threads");
   } else {
-    run_pass(Threaded<S, Given>(given, request, result));
+    run_pass<kAll>(Threaded<S, Given>(given, request, result));
   }
 }
 
@@ -37,25 +38,26 @@ struct KindOfWork {
   void (*run)(const Given&, const ReplayRequest&, ReplayResult&);
 };
 // The kinds of work that are compiled for each strategy: THE list, one line each. memtool/kinds has the same list.
-template <class S, class Given>
+template <bool kAll, class S, class Given>
 inline constexpr KindOfWork<Given> kKinds[] = {
-    {"heap", replay_in_mode<S, Given>},
+    {"heap", replay_in_mode<kAll, S, Given>},
 };
 
-template <ReplayableHeap S, class Given>
+template <bool kAll, ReplayableHeap S, class Given>
 void run_kind(const Given& given, const ReplayRequest& request, ReplayResult& result) {
-  for (const auto& kind : kKinds<S, Given>)
+  for (const auto& kind : kKinds<kAll, S, Given>)
     if (kind.name == request.kind) return kind.run(given, request, result);
   fail(result, MEMTOOL_BAD_REQUEST, "unknown kind of work %s", request.kind);
 }
 
+// Runs a pass that is inlined.
 template <Strategy S>
 void replay_strategy(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result) {
 #ifdef MEMTOOL_HEAPS_ALONE  // takes a fraction of the time to compile, for programs that only open heaps
   static_cast<void>(parameters), static_cast<void>(request);
   fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without their replays");
 #else
-  run_kind<S>(parameters, request, result);
+  run_kind<false, S>(parameters, request, result);
 #endif
 }
 
@@ -85,6 +87,11 @@ StrategyEntry make_entry(int order) {
       .inlined = inlined_of<S>,
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
+      },
+      .bytes = sizeof(HeapOf<S>),
+      .open_at = [](void* place, Region& region, const Parameters& parameters) -> AnyHeap* {
+        static_assert(alignof(HeapOf<S>) <= 4096);
+        return new (place) HeapOf<S>(region, parameters);
       },
       .open_as_malloc = [](Region& region, const Parameters& parameters) -> std::unique_ptr<MallocHeap> {
         return std::make_unique<MallocOf<S>>(S::info.thread_safe, region, parameters);

@@ -55,7 +55,7 @@ class Adapted {
   struct Marker {};
 
   Adapted(Region& region, const Recipe& recipe)
-      : info(recipe.info()), heap_(recipe.open(region, findings_)), top_(static_cast<Outermost&>(*heap_)) {}
+      : info(recipe.info()), heap_(recipe.open_for_replay(region, findings_)), top_(static_cast<Outermost&>(*heap_)) {}
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept { return top_.allocate(size, alignment); }
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
@@ -91,7 +91,7 @@ class Adapted {
 
  private:
   Findings findings_;
-  std::unique_ptr<AnyHeap> heap_;
+  std::unique_ptr<AnyHeap, EndOfHeap> heap_;
   Outermost& top_;
 };
 
@@ -148,16 +148,19 @@ class CalledAsMalloc {
 };
 
 void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
-  run_kind<CalledAsMalloc>(recipe, request, result);
+  run_kind<true, CalledAsMalloc>(recipe, request, result);
+}
+
+void replay_any(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+  run_kind<true, Adapted<AnyHeap>>(recipe, request, result);
 }
 
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
-#ifdef MEMTOOL_HEAPS_ALONE  // see entry.hpp
-  run_kind<Adapted<AnyHeap>>(recipe, request, result);
-#else
-  run_kind<Adapted<Outermost>>(recipe, request, result);
+#ifndef MEMTOOL_HEAPS_ALONE  // see entry.hpp
+  if (is_inlined(request.pass)) return run_kind<false, Adapted<Outermost>>(recipe, request, result);
 #endif
+  replay_any(recipe, request, result);
 }
 
 template <class A, class Outermost = AnyHeap>
@@ -178,7 +181,9 @@ AdaptorEntry entry_of() {
           },
       .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
           -> std::unique_ptr<AnyHeap> { return A::open(std::move(below), parameters, findings); },
-      .replay = std::is_same_v<A, AsMalloc> ? replay_as_malloc : replay_adapted<Outermost>,
+      .replay = std::is_same_v<A, AsMalloc>          ? replay_as_malloc
+                : std::is_same_v<Outermost, AnyHeap> ? replay_any
+                                                     : replay_adapted<Outermost>,
   };
 }
 
@@ -279,6 +284,11 @@ std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings) const 
   return open(region, findings, over_.size());
 }
 
+std::unique_ptr<AnyHeap, EndOfHeap> Recipe::open_for_replay(Region& region, Findings& findings) const {
+  if (!place_.has_value()) return std::unique_ptr<AnyHeap, EndOfHeap>(open(region, findings).release());
+  return {strategy_->open_at(place_->data(), region, parameters_), EndOfHeap{.frees = false}};
+}
+
 std::unique_ptr<MallocHeap> Recipe::open_as_malloc(Region& region, Findings& findings) const {
   const std::size_t below = over_.size() - 1;
   if (below == 0) return strategy_->open_as_malloc(region, parameters_);
@@ -310,13 +320,15 @@ const void* Recipe::inlined(std::string_view kind) const noexcept {
   return over_.empty() ? strategy_->inlined(kind) : nullptr;
 }
 
-void Recipe::replay(const ReplayRequest& request, ReplayResult& result) const {
-  if (over_.empty()) {
-    strategy_->replay(parameters_, request, result);
-  } else {
+void Recipe::replay(const ReplayRequest& request, ReplayResult& result) {
+  if (!over_.empty()) {
     (void)limits();
-    over_.back().entry->replay(*this, request, result);
+    return over_.back().entry->replay(*this, request, result);
   }
+  if (is_inlined(request.pass)) return strategy_->replay(parameters_, request, result);
+  place_.emplace(strategy_->bytes);
+  if (place_->data() == nullptr) return fail(result, MEMTOOL_BAD_REQUEST, "no memory for the heap itself");
+  replay_any(*this, request, result);
 }
 
 }  // namespace memtool

@@ -1,16 +1,25 @@
 // The adaptors in this engine, and a strategy with adaptors over it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "allocators/concept/adaptor.hpp"
+#include "engine/instruments/pages.hpp"
 #include "engine/registry/registry.hpp"
 
 namespace memtool {
 
 class Recipe;
+
+// Destroys a heap. Its memory is freed unless it belongs to the recipe.
+struct EndOfHeap {
+  bool frees = true;
+  void operator()(AnyHeap* heap) const { frees ? delete heap : heap->~AnyHeap(); }
+};
 
 struct AdaptorEntry {
   const AdaptorInfo* info;
@@ -39,9 +48,12 @@ class Recipe {
   // CannotStand.
   [[nodiscard]] Limits limits(std::uint64_t alignment = kDefaultAlignment) const;
   [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings) const;
+  // Like open(), in a replay. A strategy without adaptors is created in memory that was resident before, because a heap
+  // may be compared with the memory of the process before it existed.
+  [[nodiscard]] std::unique_ptr<AnyHeap, EndOfHeap> open_for_replay(Region& region, Findings& findings) const;
   // For a recipe that ends with the adaptor as-malloc.
   [[nodiscard]] std::unique_ptr<MallocHeap> open_as_malloc(Region& region, Findings& findings) const;
-  void replay(const ReplayRequest& request, ReplayResult& result) const;
+  void replay(const ReplayRequest& request, ReplayResult& result);
   // The code that a kind of work has compiled into the strategy; nullptr: none, or there are adaptors over the
   // strategy.
   [[nodiscard]] const void* inlined(std::string_view kind) const noexcept;
@@ -62,6 +74,7 @@ class Recipe {
   const StrategyEntry* strategy_;
   Parameters parameters_;
   std::vector<Over> over_;
+  std::optional<Table<std::byte>> place_;  // of a strategy without adaptors, in a replay
 };
 
 }  // namespace memtool

@@ -34,9 +34,12 @@ struct StrategyEntry {
   Abilities abilities;
   Limits (*limits)(const Parameters&);
   bool (*uses_region)(const Parameters&);
-  void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
+  void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);  // for the passes that are inlined
   const void* (*inlined)(std::string_view kind);  // code that a kind of work has compiled into it; nullptr: none
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
+  // The same in memory of the caller: so many bytes, at the beginning of a page.
+  std::size_t bytes;
+  AnyHeap* (*open_at)(void* place, Region&, const Parameters&);
   // With the interface of a malloc; the strategy is compiled into it.
   std::unique_ptr<MallocHeap> (*open_as_malloc)(Region&, const Parameters&);
 };

@@ -37,7 +37,7 @@ def test_a_pass_is_its_name() -> None:
 
 def test_the_engine_lists_the_same_passes() -> None:
     native = (PACKAGE / "engine/passes/passes.hpp").read_text(encoding="utf-8")
-    assert re.findall(r'^    {"(\w+)", sizeof', native, re.MULTILINE) == list(CHOSEN)
+    assert sorted(re.findall(r'^    {"(\w+)", sizeof', native, re.MULTILINE)) == sorted(CHOSEN)
     for run_pass in CHOSEN:
         assert (PACKAGE / f"engine/passes/{run_pass}.hpp").is_file()
         assert (PACKAGE / f"passes/{run_pass}.py").is_file()
