@@ -3,8 +3,6 @@
 // Environment: MEMTOOL_MALLOC is the recipe ("tlsf+lock+as-malloc"), and MEMTOOL_MALLOC_PARAMETERS has the parameters
 // of each part ("subdivisions=32++"). report.hpp reads further variables.
 #include <cstdlib>
-#include <memory>
-#include <string>
 #include <string_view>
 
 #include "allocators/support/as_malloc.hpp"

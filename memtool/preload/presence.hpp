@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstddef>
-#include <cstdint>
 #include <new>
 
 #include "preload/books.hpp"

@@ -19,16 +19,13 @@ namespace memtool {
 // other pages that do not belong to the program hold a pattern, which is verified when the block is freed. So a write
 // is found even where the guard page cannot trap it: in the padding that aligns the block's end, and on the side
 // without a guard page.
-class Guard final : public Bookkeeper, private FaultExplainer {
+class Guard final : public Surrounds, private FaultExplainer {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "side",
        .summary =
            "side of the block with the guard page, which traps overruns or underruns; others are found at the free",
-       .default_value = 0,
-       .minimum = 0,
        .maximum = 1,
-       .unit = "choice",
        .choices = "after|before"},
   }};
   static constexpr AdaptorInfo info{
@@ -65,7 +62,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
   }
 
   Guard(std::unique_ptr<AnyHeap> below, bool before, Findings& findings)
-      : Bookkeeper(std::move(below), findings), before_(before) {}
+      : Surrounds(std::move(below), findings), before_(before) {}
   // The region is used again, and other callers may get malloc's memory, so all pages become accessible again.
   ~Guard() override {
     for (const auto& [block, entry] : book().live()) open_page(layout(block, entry));
@@ -116,12 +113,6 @@ class Guard final : public Bookkeeper, private FaultExplainer {
   }
   void write_when_moved(Touch touch, std::size_t rear) override {
     below().write_when_moved(touch, before_ ? rear : rear + kPage);
-  }
-  [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const override { return size; }
-  [[nodiscard]] HeapStats stats() const override { return with_exact_blocks(); }
-  void check() const override {
-    for (const auto& [block, entry] : book().live()) verify(block, entry);
-    below().check();
   }
 
  private:
@@ -212,18 +203,10 @@ class Guard final : public Bookkeeper, private FaultExplainer {
     open_page(layout(block, entry));
   }
 
-  void verify(const void* block, const BlockBook::Entry& entry) const {
+  void verify(const void* block, const BlockBook::Entry& entry) const override {
     const Layout at = layout(block, entry);
-    const std::byte* end = at.block + entry.size;
-    const auto now = static_cast<unsigned long long>(book().findings().operation());
-    if (const auto damage = Pattern::damage(end, static_cast<std::size_t>(at.data_end - end), Pattern::kAfter))
-      book().findings().add(worded("overrun of %s by %s, found at operation %llu",
-                                   BlockBook::describe(block, entry).c_str(), in_bytes(damage.last + 1).c_str(), now));
-    const auto before = static_cast<std::size_t>(at.block - at.data);
-    if (const auto damage = Pattern::damage(at.data, before, Pattern::kBefore))
-      book().findings().add(worded("underrun of %s by %s, found at operation %llu",
-                                   BlockBook::describe(block, entry).c_str(), in_bytes(before - damage.first).c_str(),
-                                   now));
+    verify_around(block, entry, static_cast<std::size_t>(at.block - at.data),
+                  static_cast<std::size_t>(at.data_end - at.block) - entry.size);
   }
 
   // Runs in the handler of the fault. The program was not inside a call, so the book is consistent and can be read.

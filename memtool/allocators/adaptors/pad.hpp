@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "allocators/concept/adaptor.hpp"
 #include "allocators/support/bits.hpp"
@@ -16,9 +15,7 @@ class Pad final : public Layer {
       {.name = "line",
        .summary = "bytes of a cache line",
        .default_value = 2,
-       .minimum = 0,
        .maximum = 4,
-       .unit = "choice",
        .choices = "16|32|64|128|256"},
   }};
   static constexpr AdaptorInfo info{

@@ -11,7 +11,7 @@
 
 namespace memtool {
 
-class Redzone final : public Bookkeeper {
+class Redzone final : public Surrounds {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "bytes",
@@ -51,7 +51,7 @@ class Redzone final : public Bookkeeper {
   }
 
   Redzone(std::unique_ptr<AnyHeap> below, std::size_t zone, Findings& findings)
-      : Bookkeeper(std::move(below), findings), zone_(zone) {}
+      : Surrounds(std::move(below), findings), zone_(zone) {}
 
   void* allocate(std::size_t size, std::size_t alignment) override {
     return fenced(below().allocate(whole(size, alignment), alignment), size, alignment);
@@ -79,12 +79,6 @@ class Redzone final : public Bookkeeper {
     fill(moved, new_size, alignment);
     book().resize(block, moved, new_size);
     return moved;
-  }
-  [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const override { return size; }
-  [[nodiscard]] HeapStats stats() const override { return with_exact_blocks(); }
-  void check() const override {
-    for (const auto& [block, entry] : book().live()) verify(block, entry);
-    below().check();
   }
 
  private:
@@ -115,19 +109,9 @@ class Redzone final : public Bookkeeper {
     return block;
   }
 
-  void verify(void* block, const BlockBook::Entry& entry) const {
-    const auto* begin = static_cast<const std::byte*>(block);
-    const std::size_t before = front(entry.alignment);
-    if (const auto damage = Pattern::damage(begin + entry.size, zone_, Pattern::kAfter))
-      book().findings().add(worded("overrun of %s by %s, found at operation %llu",
-                                   BlockBook::describe(block, entry).c_str(), in_bytes(damage.last + 1).c_str(),
-                                   now()));
-    if (const auto damage = Pattern::damage(begin - before, before, Pattern::kBefore))
-      book().findings().add(worded("underrun of %s by %s, found at operation %llu",
-                                   BlockBook::describe(block, entry).c_str(), in_bytes(before - damage.first).c_str(),
-                                   now()));
+  void verify(const void* block, const BlockBook::Entry& entry) const override {
+    verify_around(block, entry, front(entry.alignment), zone_);
   }
-  [[nodiscard]] unsigned long long now() const noexcept { return book().findings().operation(); }
 
   std::size_t zone_;
 };

@@ -1,11 +1,9 @@
 #include "engine/abi/capi.h"
 
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "allocators/support/json.hpp"
 #include "engine/events/events.hpp"
@@ -31,7 +29,8 @@ void say(char* message, std::string_view words) {
 void describe_parameter(JsonWriter& json, const ParameterInfo& parameter) {
   json.raw("{").key("name").text(parameter.name).raw(",").key("summary").text(parameter.summary).raw(",");
   json.key("default").number(parameter.default_value).raw(",").key("minimum").number(parameter.minimum).raw(",");
-  json.key("maximum").number(parameter.maximum).raw(",").key("unit").text(parameter.unit).raw(",");
+  json.key("maximum").number(parameter.maximum).raw(",").key("unit");
+  json.text(parameter.choices.empty() ? parameter.unit : "choice").raw(",");
   json.key("choices").raw("[");
   for (std::string_view rest = parameter.choices; !rest.empty();) {
     const auto bar = rest.find('|');

@@ -2,7 +2,6 @@
 // made.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>

@@ -6,7 +6,6 @@
 #include <exception>
 #include <memory>
 #include <new>
-#include <string>
 #include <vector>
 
 #include "engine/events/image_builder.hpp"

@@ -91,9 +91,6 @@ class FramesGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_frames_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                 std::uint64_t seed) {
-  return std::make_unique<FramesGenerator>(program, words, seed);
-}
+MakeGenerator* const make_frames_generator = made<FramesGenerator>;
 
 }  // namespace memtool

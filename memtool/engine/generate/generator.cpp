@@ -217,20 +217,17 @@ class ClassesGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                  std::uint64_t seed) {
-  return std::make_unique<ClassesGenerator>(program, words, seed);
-}
+MakeGenerator* const make_classes_generator = made<ClassesGenerator>;
 
 std::unique_ptr<Generator> make_generator(const std::uint64_t* words, std::uint64_t count) {
   constexpr std::uint64_t kHead = 3;
   if (count <= kHead) throw std::invalid_argument("the workload program is too short");
-  constexpr std::array<MakeGenerator*, 10> kSources{
-      make_classes_generator, make_fill_generator,     make_frames_generator,  make_toggle_generator,
-      make_threads_generator, make_exchange_generator, make_sharing_generator, make_buffer_generator,
-      make_refill_generator,  make_sweep_generator};
-  if (words[1] >= kSources.size()) throw std::invalid_argument("the workload program is of an unknown source");
-  auto source = kSources[words[1]](words, words + kHead, words[0]);
+  const std::array<MakeGenerator*, 10> sources{make_classes_generator, make_fill_generator,    make_frames_generator,
+                                               make_toggle_generator,  make_threads_generator, make_exchange_generator,
+                                               make_sharing_generator, make_buffer_generator,  make_refill_generator,
+                                               make_sweep_generator};
+  if (words[1] >= sources.size()) throw std::invalid_argument("the workload program is of an unknown source");
+  auto source = sources[words[1]](words, words + kHead, words[0]);
   return words[2] == 0 ? std::move(source) : make_marks_generator(std::move(source), words + words[2]);
 }
 

@@ -127,16 +127,20 @@ class Epilogue {
 
 // Makes the generator of a source from (program, the source's own words, seed).
 using MakeGenerator = std::unique_ptr<Generator>(const std::uint64_t*, const std::uint64_t*, std::uint64_t);
-MakeGenerator make_classes_generator;
-MakeGenerator make_fill_generator;
-MakeGenerator make_frames_generator;
-MakeGenerator make_toggle_generator;
-MakeGenerator make_threads_generator;
-MakeGenerator make_exchange_generator;
-MakeGenerator make_sharing_generator;
-MakeGenerator make_buffer_generator;
-MakeGenerator make_refill_generator;
-MakeGenerator make_sweep_generator;
+template <class G>
+std::unique_ptr<Generator> made(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed) {
+  return std::make_unique<G>(program, words, seed);
+}
+extern MakeGenerator* const make_classes_generator;
+extern MakeGenerator* const make_fill_generator;
+extern MakeGenerator* const make_frames_generator;
+extern MakeGenerator* const make_toggle_generator;
+extern MakeGenerator* const make_threads_generator;
+extern MakeGenerator* const make_exchange_generator;
+extern MakeGenerator* const make_sharing_generator;
+extern MakeGenerator* const make_buffer_generator;
+extern MakeGenerator* const make_refill_generator;
+extern MakeGenerator* const make_sweep_generator;
 
 // The events of `source` with marks inserted. `words` has the form described in engine/generate/generator.hpp.
 std::unique_ptr<Generator> make_marks_generator(std::unique_ptr<Generator> source, const std::uint64_t* words);

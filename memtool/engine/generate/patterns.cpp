@@ -167,14 +167,7 @@ class ToggleGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_fill_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                               std::uint64_t seed) {
-  return std::make_unique<FillGenerator>(program, words, seed);
-}
-
-std::unique_ptr<Generator> make_toggle_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                 std::uint64_t seed) {
-  return std::make_unique<ToggleGenerator>(program, words, seed);
-}
+MakeGenerator* const make_fill_generator = made<FillGenerator>;
+MakeGenerator* const make_toggle_generator = made<ToggleGenerator>;
 
 }  // namespace memtool

@@ -8,18 +8,34 @@
 
 namespace memtool {
 
+// Mixes the bits of a word, as splitmix64 does (Steele, Lea and Flood, OOPSLA 2014).
+constexpr std::uint64_t mixed(std::uint64_t z) noexcept {
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+  return z ^ z >> 31;
+}
+
+// splitmix64: the draws of kinds that need few.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) noexcept : state_(seed) {}
+  std::uint64_t next() noexcept { return mixed(state_ += 0x9e3779b97f4a7c15ULL); }
+  // Uniform in [0, bound).
+  std::uint64_t below(std::uint64_t bound) noexcept {
+    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(next()) * bound >> 64);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 // xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47, 2021), seeded by
-// splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
+// splitmix64.
 class Random {
  public:
   explicit Random(std::uint64_t seed) noexcept {
-    for (std::uint64_t& word : state_) {
-      seed += 0x9e3779b97f4a7c15ULL;
-      std::uint64_t z = seed;
-      z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-      z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-      word = z ^ z >> 31;
-    }
+    Draw seeds(seed);
+    for (std::uint64_t& word : state_) word = seeds.next();
   }
   std::uint64_t next() noexcept {
     const std::uint64_t result = std::rotl(state_[1] * 5, 7) * 9;

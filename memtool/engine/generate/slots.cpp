@@ -199,19 +199,8 @@ class SweepGenerator final : public SlotsGenerator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_buffer_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                 std::uint64_t seed) {
-  return std::make_unique<BufferGenerator>(program, words, seed);
-}
-
-std::unique_ptr<Generator> make_refill_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                 std::uint64_t seed) {
-  return std::make_unique<RefillGenerator>(program, words, seed);
-}
-
-std::unique_ptr<Generator> make_sweep_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                std::uint64_t seed) {
-  return std::make_unique<SweepGenerator>(program, words, seed);
-}
+MakeGenerator* const make_buffer_generator = made<BufferGenerator>;
+MakeGenerator* const make_refill_generator = made<RefillGenerator>;
+MakeGenerator* const make_sweep_generator = made<SweepGenerator>;
 
 }  // namespace memtool

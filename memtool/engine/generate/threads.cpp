@@ -368,19 +368,8 @@ class SharingGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_threads_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                  std::uint64_t seed) {
-  return std::make_unique<ThreadsGenerator>(program, words, seed);
-}
-
-std::unique_ptr<Generator> make_exchange_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                   std::uint64_t seed) {
-  return std::make_unique<ExchangeGenerator>(program, words, seed);
-}
-
-std::unique_ptr<Generator> make_sharing_generator(const std::uint64_t* program, const std::uint64_t* words,
-                                                  std::uint64_t seed) {
-  return std::make_unique<SharingGenerator>(program, words, seed);
-}
+MakeGenerator* const make_threads_generator = made<ThreadsGenerator>;
+MakeGenerator* const make_exchange_generator = made<ExchangeGenerator>;
+MakeGenerator* const make_sharing_generator = made<SharingGenerator>;
 
 }  // namespace memtool

@@ -1,20 +1,17 @@
 // The packer's C ABI (engine/packing/binding.py).
 #include <algorithm>
 #include <cstdint>
-#include <exception>
-#include <span>
 #include <vector>
 
 #include "engine/events/events.hpp"
+#include "engine/events/guarded.hpp"
 #include "engine/events/trace_capi.hpp"
 #include "engine/packing/packing.hpp"
 
 namespace memtool {
 namespace {
 
-constexpr std::uint32_t kDone = 0;
 constexpr std::uint32_t kTooMany = 1;
-constexpr std::uint32_t kFailed = 2;
 
 // The alignment of a request, if it exceeds that of every malloc. A smaller one does not constrain a packing.
 std::uint64_t alignment_of(std::uint64_t request) noexcept {
@@ -69,7 +66,7 @@ extern "C" {
 std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* upper, const std::uint64_t* size,
                            const std::uint64_t* alignment, std::uint64_t count, std::uint64_t work,
                            std::uint64_t* offsets, PackingResult* result) {
-  try {
+  return guarded([&] {
     std::vector<Interval> intervals;
     intervals.reserve(count);
     for (std::uint64_t i = 0; i < count; ++i)
@@ -77,21 +74,17 @@ std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* uppe
     const Packing packing = pack(intervals, work);
     *result = {count, load_of(intervals), packing.footprint};
     if (offsets != nullptr) std::ranges::copy(packing.offsets, offsets);
-    return kDone;
-  } catch (const std::exception&) {
-    return kFailed;
-  }
+  });
 }
 
 std::uint32_t memtool_pack_image(const void* image, std::uint64_t most, std::uint64_t work, PackingResult* result) {
-  try {
+  bool is_within = true;
+  const std::uint32_t status = guarded([&] {
     std::vector<Interval> intervals;
-    if (!intervals_of(*static_cast<const ImageHeader*>(image), most, intervals)) return kTooMany;
-    *result = {intervals.size(), load_of(intervals), pack(intervals, work).footprint};
-    return kDone;
-  } catch (const std::exception&) {
-    return kFailed;
-  }
+    is_within = intervals_of(*static_cast<const ImageHeader*>(image), most, intervals);
+    if (is_within) *result = {intervals.size(), load_of(intervals), pack(intervals, work).footprint};
+  });
+  return is_within ? status : kTooMany;
 }
 
 }  // extern "C"

@@ -293,20 +293,10 @@ class WeeAllocReader final : public LogReader {
 
 }  // namespace
 
-std::unique_ptr<LogReader> heaptrack_log() {
-  return std::make_unique<HeaptrackReader>();
-}
-std::unique_ptr<LogReader> android_log() {
-  return std::make_unique<AndroidReader>();
-}
-std::unique_ptr<LogReader> mtrace_log() {
-  return std::make_unique<MtraceReader>();
-}
-std::unique_ptr<LogReader> malloc_lab_log() {
-  return std::make_unique<MallocLabReader>();
-}
-std::unique_ptr<LogReader> wee_alloc_log() {
-  return std::make_unique<WeeAllocReader>();
-}
+MakeLogReader* const heaptrack_log = made<HeaptrackReader>;
+MakeLogReader* const android_log = made<AndroidReader>;
+MakeLogReader* const mtrace_log = made<MtraceReader>;
+MakeLogReader* const malloc_lab_log = made<MallocLabReader>;
+MakeLogReader* const wee_alloc_log = made<WeeAllocReader>;
 
 }  // namespace memtool

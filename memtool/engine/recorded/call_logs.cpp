@@ -305,14 +305,8 @@ class CallsReader final : public CallReader {
 
 }  // namespace
 
-std::unique_ptr<LogReader> valgrind_log() {
-  return std::make_unique<ValgrindReader>();
-}
-std::unique_ptr<LogReader> logalloc_log() {
-  return std::make_unique<LogallocReader>();
-}
-std::unique_ptr<LogReader> calls_log() {
-  return std::make_unique<CallsReader>();
-}
+MakeLogReader* const valgrind_log = made<ValgrindReader>;
+MakeLogReader* const logalloc_log = made<LogallocReader>;
+MakeLogReader* const calls_log = made<CallsReader>;
 
 }  // namespace memtool

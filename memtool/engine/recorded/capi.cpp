@@ -1,8 +1,6 @@
 // The C ABI for turning observed operations into canonical events (engine/recorded/binding.py).
 #include <cstdint>
-#include <cstdio>
 #include <exception>
-#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -10,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/events/guarded.hpp"
 #include "engine/recorded/log_reader.hpp"
 #include "engine/recorded/matcher.hpp"
 #include "engine/recorded/recording.hpp"
@@ -17,10 +16,11 @@
 namespace memtool {
 namespace {
 
-constexpr std::size_t kMessageBytes = 400;
-
-void say(char* message, const std::exception& problem) noexcept {
-  std::snprintf(message, kMessageBytes, "%s", problem.what());
+// Has a handle show what a call has left in a list of it.
+template <class Row>
+void show(const std::vector<Row>& rows, const Row** first, std::uint64_t* count) noexcept {
+  *first = rows.data();
+  *count = rows.size();
 }
 
 }  // namespace
@@ -56,41 +56,32 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 MatcherHandle* memtool_matcher_open() {
-  try {
-    return new MatcherHandle;
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
+  MatcherHandle* handle = nullptr;
+  guarded([&] { handle = new MatcherHandle; });
+  return handle;
 }
 
 // The canonical events lie in the columns until the next call. Returns 0, or 2 if memory is exhausted.
 std::uint32_t memtool_matcher_append(MatcherHandle* handle, const AddressEvent* seen, std::uint64_t count,
                                      MatchedColumns* columns) {
-  try {
+  return guarded([&] {
     MatchedPortion& portion = handle->portion;
     portion.clear();
     handle->matcher.append(std::span(seen, count), portion);
     *columns = {portion.events.size(), portion.events.data(), portion.ticks.data(), portion.callers.data(),
                 portion.resident.data()};
-    return 0;
-  } catch (const std::exception&) {
-    return 2;
-  }
+  });
 }
 
 // The live blocks, as allocations at one moment, lie at `*seen` until the next call. Returns 0, or 2 if memory is
 // exhausted.
 std::uint32_t memtool_matcher_live(MatcherHandle* handle, std::uint64_t ticks, const AddressEvent** seen,
                                    std::uint64_t* count) {
-  try {
+  return guarded([&] {
     handle->live.clear();
     handle->matcher.put_live(ticks, handle->live);
-    *seen = handle->live.data();
-    *count = handle->live.size();
-    return 0;
-  } catch (const std::exception&) {
-    return 2;
-  }
+    show(handle->live, seen, count);
+  });
 }
 
 void memtool_matcher_counts(const MatcherHandle* handle, MatchCounts* counts) {
@@ -115,18 +106,14 @@ LogReaderHandle* memtool_log_reader_open(const char* name) {
 // the text. Returns 0, or 2 if memory is exhausted.
 std::uint32_t memtool_log_reader_append(LogReaderHandle* handle, const char* text, std::uint64_t bytes,
                                         const AddressEvent** seen, std::uint64_t* count) {
-  try {
+  return guarded([&] {
     handle->seen.clear();
     if (bytes > 0)
       handle->reader->append({text, bytes}, handle->seen);
     else
       handle->reader->finish(handle->seen);
-    *seen = handle->seen.data();
-    *count = handle->seen.size();
-    return 0;
-  } catch (const std::exception&) {
-    return 2;
-  }
+    show(handle->seen, seen, count);
+  });
 }
 
 void memtool_log_reader_summary(const LogReaderHandle* handle, LogReader::Summary* summary) {
@@ -149,27 +136,21 @@ void memtool_log_reader_close(LogReaderHandle* handle) {
 
 // See Recording. Returns null, and one line in 400 bytes, if the file is not a recording.
 RecordingHandle* memtool_recording_open(int descriptor, const char* beside, char* message) {
-  try {
-    return std::make_unique<RecordingHandle>(descriptor, beside).release();
-  } catch (const std::exception& problem) {
-    say(message, problem);
-    return nullptr;
-  }
+  RecordingHandle* handle = nullptr;
+  guarded([&] { handle = new RecordingHandle(descriptor, beside); }, message);
+  return handle;
 }
 
 // The operations lie at `*seen` until the next call. Returns 0; otherwise 2 and a message.
 std::uint32_t memtool_recording_read(RecordingHandle* handle, std::uint64_t limit, std::uint64_t most,
                                      const AddressEvent** seen, std::uint64_t* count, char* message) {
-  try {
-    handle->seen.clear();
-    handle->recording.read(limit, most, handle->seen);
-    *seen = handle->seen.data();
-    *count = handle->seen.size();
-    return 0;
-  } catch (const std::exception& problem) {
-    say(message, problem);
-    return 2;
-  }
+  return guarded(
+      [&] {
+        handle->seen.clear();
+        handle->recording.read(limit, most, handle->seen);
+        show(handle->seen, seen, count);
+      },
+      message);
 }
 
 // Words in the form of Recording::take_stacks lie at `*words` until the next call. Returns their number.

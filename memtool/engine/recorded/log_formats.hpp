@@ -13,14 +13,19 @@
 
 namespace memtool {
 
-std::unique_ptr<LogReader> heaptrack_log();
-std::unique_ptr<LogReader> android_log();
-std::unique_ptr<LogReader> mtrace_log();
-std::unique_ptr<LogReader> malloc_lab_log();
-std::unique_ptr<LogReader> wee_alloc_log();
-std::unique_ptr<LogReader> valgrind_log();
-std::unique_ptr<LogReader> logalloc_log();
-std::unique_ptr<LogReader> calls_log();
+using MakeLogReader = std::unique_ptr<LogReader>();
+template <class R>
+std::unique_ptr<LogReader> made() {
+  return std::make_unique<R>();
+}
+extern MakeLogReader* const heaptrack_log;
+extern MakeLogReader* const android_log;
+extern MakeLogReader* const mtrace_log;
+extern MakeLogReader* const malloc_lab_log;
+extern MakeLogReader* const wee_alloc_log;
+extern MakeLogReader* const valgrind_log;
+extern MakeLogReader* const logalloc_log;
+extern MakeLogReader* const calls_log;
 
 inline constexpr std::string_view kSpace = " \t\n\r\f\v";
 // Stands for a number beyond 64 bits. The matcher drops and counts events of such a size.

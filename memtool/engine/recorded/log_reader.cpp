@@ -115,14 +115,13 @@ void LogReader::put_of(std::uint64_t thread, AddressEvent event, std::uint64_t o
 }
 
 std::unique_ptr<LogReader> LogReader::make(std::string_view name) {
-  using Maker = std::unique_ptr<LogReader> (*)();
-  static constexpr std::pair<std::string_view, Maker> kMakers[] = {
+  const std::pair<std::string_view, MakeLogReader*> makers[] = {
       {"heaptrack", heaptrack_log},   {"android", android_log},     {"mtrace", mtrace_log},
       {"malloc-lab", malloc_lab_log}, {"wee-alloc", wee_alloc_log}, {"valgrind", valgrind_log},
       {"logalloc", logalloc_log},     {"calls", calls_log},
   };
-  const auto* const maker = std::ranges::find(kMakers, name, &std::pair<std::string_view, Maker>::first);
-  return maker == std::end(kMakers) ? nullptr : maker->second();
+  const auto* const maker = std::ranges::find(makers, name, &std::pair<std::string_view, MakeLogReader*>::first);
+  return maker == std::end(makers) ? nullptr : maker->second();
 }
 
 }  // namespace memtool

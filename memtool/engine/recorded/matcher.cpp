@@ -1,7 +1,6 @@
 #include "engine/recorded/matcher.hpp"
 
 #include <algorithm>
-#include <bit>
 
 namespace memtool {
 

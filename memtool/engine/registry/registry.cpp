@@ -4,7 +4,6 @@
 #include <array>
 #include <memory_resource>
 #include <optional>
-#include <vector>
 
 namespace memtool {
 namespace {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "allocators/concept/any_heap.hpp"
@@ -39,5 +40,29 @@ struct KernelCall : Frame<AnyHeap, OpenHeap> {
   // adaptors over the strategy.
   const void* inlined = nullptr;
 };
+
+// As fail(), for functions that return whether they have succeeded: returns false.
+[[gnu::format(printf, 3, 4)]] inline bool refused(ReplayResult& result, std::uint32_t status, const char* format, ...) {
+  result.status = status;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  va_end(arguments);
+  return false;
+}
+
+// A pass of a kind, as a kernel lists them.
+struct KernelPass {
+  std::string_view name;
+  std::size_t figures_bytes;
+  void (*run)(KernelCall&);
+};
+// Runs the pass of the request. `kind`: what the kernel measures, in the plural.
+inline void run_pass_of(std::span<const KernelPass> passes, const char* kind, KernelCall& call) {
+  for (const KernelPass& pass : passes)
+    if (pass.name == call.pass() && pass.figures_bytes == call.request.figures_bytes) return pass.run(call);
+  fail(call.result, MEMTOOL_BAD_REQUEST, "%s have no pass %s whose figures have %llu bytes", kind, call.request.pass,
+       as_printed(call.request.figures_bytes));
+}
 
 }  // namespace memtool

@@ -1,18 +1,14 @@
 // The survey's C ABI (engine/survey/binding.py).
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <vector>
 
+#include "engine/events/guarded.hpp"
 #include "engine/survey/survey.hpp"
 
 namespace memtool {
 namespace {
-
-constexpr std::uint32_t kDone = 0;
-constexpr std::uint32_t kFailed = 2;
-constexpr std::size_t kMessageBytes = 400;
 
 template <class Row>
 std::uint64_t copy(const std::vector<Row>& rows, void* to, std::uint64_t most) noexcept {
@@ -34,13 +30,7 @@ Survey* memtool_survey_open() {
 // See Survey::append. Returns 0; otherwise 2 and one line in 400 bytes.
 std::uint32_t memtool_survey_append(Survey* survey, const TraceEvent* events, const std::int64_t* nanoseconds,
                                     const std::uint64_t* callers, std::uint64_t count, char* message) {
-  try {
-    survey->append(events, nanoseconds, callers, count);
-    return kDone;
-  } catch (const std::exception& problem) {
-    std::snprintf(message, kMessageBytes, "%s", problem.what());
-    return kFailed;
-  }
+  return guarded([&] { survey->append(events, nanoseconds, callers, count); }, message);
 }
 
 void memtool_survey_figures(const Survey* survey, SurveyFigures* figures) {

@@ -62,18 +62,46 @@ class Bookkeeper : public Layer {
     return nullptr;
   }
 
-  // The figures of the heap below, for an adaptor that leaves a block usable only for the requested bytes.
-  [[nodiscard]] HeapStats with_exact_blocks() const {
-    HeapStats stats = below().stats();
-    if (stats.granted != kNotApplicable) {
-      if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += stats.granted - book_.live_bytes();
-      stats.granted = book_.live_bytes();
-    }
-    return book_.with_book(stats);
-  }
-
  private:
   BlockBook book_;
+};
+
+// The common part of adaptors that surround a block with a pattern, and so leave it usable only for the requested
+// bytes.
+class Surrounds : public Bookkeeper {
+ public:
+  using Bookkeeper::Bookkeeper;
+
+  [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const override { return size; }
+  [[nodiscard]] HeapStats stats() const override {
+    HeapStats stats = below().stats();
+    if (stats.granted != kNotApplicable) {
+      if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += stats.granted - book().live_bytes();
+      stats.granted = book().live_bytes();
+    }
+    return book().with_book(stats);
+  }
+  void check() const override {
+    for (const auto& [block, entry] : book().live()) verify(block, entry);
+    below().check();
+  }
+
+ protected:
+  virtual void verify(const void* block, const BlockBook::Entry& entry) const = 0;
+
+  // Verifies the pattern in so many bytes before the block and behind it.
+  void verify_around(const void* block, const BlockBook::Entry& entry, std::size_t before, std::size_t behind) const {
+    const auto* begin = static_cast<const std::byte*>(block);
+    const auto add = [&](const char* what, std::size_t bytes) {
+      book().findings().add(worded("%s of %s by %s, found at operation %llu", what,
+                                   BlockBook::describe(block, entry).c_str(), in_bytes(bytes).c_str(),
+                                   static_cast<unsigned long long>(book().findings().operation())));
+    };
+    if (const auto damage = Pattern::damage(begin + entry.size, behind, Pattern::kAfter))
+      add("overrun", damage.last + 1);
+    if (const auto damage = Pattern::damage(begin - before, before, Pattern::kBefore))
+      add("underrun", before - damage.first);
+  }
 };
 
 }  // namespace memtool
