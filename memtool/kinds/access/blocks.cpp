@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <exception>
 
 #include "engine/passes/check.hpp"
@@ -42,10 +41,8 @@ Blocks::Blocks(KernelCall& call, const Image& image, std::uint64_t alignment)
 }
 
 bool Blocks::open() {
-  if (sizes_.data() == nullptr || blocks_.data() == nullptr) {
-    fail(call_.result, MEMTOOL_BAD_REQUEST, "no memory for a table of %llu blocks", as_printed(count_));
-    return false;
-  }
+  if (sizes_.data() == nullptr || blocks_.data() == nullptr)
+    return refused(call_.result, MEMTOOL_BAD_REQUEST, "no memory for a table of %llu blocks", as_printed(count_));
   free();
   heap_.reset();
   heap_ = call_.open();
@@ -84,8 +81,8 @@ void Blocks::touch() const noexcept {
 
 bool check_blocks(KernelCall& call, const Blocks& blocks, std::uint64_t alignment) {
   const auto wrong = [&](std::uint64_t i, const char* words) {
-    fail(call.result, MEMTOOL_WRONG, "block %llu of %llu bytes %s", as_printed(i), as_printed(blocks.size(i)), words);
-    return false;
+    return refused(call.result, MEMTOOL_WRONG, "block %llu of %llu bytes %s", as_printed(i), as_printed(blocks.size(i)),
+                   words);
   };
   for (std::uint64_t i = 0; i < blocks.count(); ++i) {
     // A block smaller than the default alignment may be aligned to the largest power of two not greater than its size.
@@ -103,8 +100,7 @@ bool check_blocks(KernelCall& call, const Blocks& blocks, std::uint64_t alignmen
   try {
     blocks.heap().check();
   } catch (const std::exception& problem) {
-    fail(call.result, MEMTOOL_WRONG, "%s", problem.what());
-    return false;
+    return refused(call.result, MEMTOOL_WRONG, "%s", problem.what());
   }
   auto& figures = call.figures<CheckFigures>();
   figures.checks = 1;

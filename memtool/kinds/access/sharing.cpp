@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
+#include "engine/generate/random.hpp"
 #include "engine/replay/kernel.hpp"
 #include "kinds/rounds.hpp"
 
@@ -41,22 +41,6 @@ struct MemoryFigures {
 
 constexpr std::uint64_t kLine = 64;
 constexpr std::uint64_t kPage = 4096;
-
-// The same draws on every machine (splitmix64: Steele, Lea and Flood, OOPSLA 2014).
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) noexcept : state_(seed) {}
-  // Uniform in [0, bound).
-  std::uint64_t below(std::uint64_t bound) noexcept {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(z ^ z >> 31) * bound >> 64);
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 // Each function runs the request, and returns false if it does not implement the way.
 bool walk(KernelCall& call, const Image& image);

@@ -75,10 +75,7 @@ class Auditor {
   }
 
  private:
-  bool wrong(std::uint32_t status, const char* words) {
-    fail(call_.result, status, "%s", words);
-    return false;
-  }
+  bool wrong(std::uint32_t status, const char* words) { return refused(call_.result, status, "%s", words); }
   void close() {
     if (heap_ == nullptr) return;
     on_region_ = heap_->uses_region();
@@ -92,15 +89,12 @@ class Auditor {
     close();
     const bool forgets = asked_.way == "forgotten";
     if (!books_.wrong().empty()) return wrong(MEMTOOL_WRONG, books_.wrong().c_str());
-    if (!forgets && books_.live() != 0) {
-      fail(call_.result, MEMTOOL_WRONG, "%zu of %llu objects were not destroyed", books_.live(),
-           as_printed(books_.constructions));
-      return false;
-    }
-    if (blocks_left_ != 0) {
-      fail(call_.result, MEMTOOL_WRONG, "%zu of %llu blocks were not freed", blocks_left_, as_printed(books_.blocks));
-      return false;
-    }
+    if (!forgets && books_.live() != 0)
+      return refused(call_.result, MEMTOOL_WRONG, "%zu of %llu objects were not destroyed", books_.live(),
+                     as_printed(books_.constructions));
+    if (blocks_left_ != 0)
+      return refused(call_.result, MEMTOOL_WRONG, "%zu of %llu blocks were not freed", blocks_left_,
+                     as_printed(books_.blocks));
     return !call_.detected();
   }
 

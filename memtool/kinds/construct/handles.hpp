@@ -57,50 +57,59 @@ struct Newed : T {
   }
 };
 
+// How a program uses the object of a handle: directly; holding a reference meanwhile, as a callee would; or one after
+// another, for an array.
+struct UsedDirectly {
+  static std::uint64_t use(auto& handle) { return handle->use(); }
+};
+struct UsedHeld {
+  static std::uint64_t use(const auto& handle) {
+    const auto held = handle;
+    return held->use();
+  }
+};
+struct UsedInTurn {
+  static std::uint64_t use(auto* objects) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < source.per_array; ++i) sum += objects[i].use();
+    return sum;
+  }
+};
+
 template <class T>
-struct ByNew {
+struct ByNew : UsedDirectly {
   using Handle = Newed<T>*;
   static Handle make() { return new Newed<T>(); }
-  static std::uint64_t use(Handle& handle) { return handle->use(); }
   static void end(Handle& handle) noexcept { delete std::exchange(handle, nullptr); }
 };
 
 template <class T>
-struct ByUniquePtr {
+struct ByUniquePtr : UsedDirectly {
   using Handle = std::unique_ptr<Newed<T>>;
   static Handle make() { return Handle(new Newed<T>()); }
-  static std::uint64_t use(Handle& handle) { return handle->use(); }
   static void end(Handle& handle) noexcept { handle.reset(); }
 };
 
-// The object and its count in separate blocks. A user of the object holds a reference meanwhile, as a callee would.
+// The object and its count in separate blocks.
 template <class T>
-struct BySharedPtr {
+struct BySharedPtr : UsedHeld {
   using Handle = std::shared_ptr<Newed<T>>;
   static Handle make() {
     return Handle(new Newed<T>(), std::default_delete<Newed<T>>(), SourceAllocator<std::max_align_t>());
   }
-  static std::uint64_t use(Handle& handle) {
-    const Handle held = handle;
-    return held->use();
-  }
   static void end(Handle& handle) noexcept { handle.reset(); }
 };
 
 template <class T>
-struct ByMakeShared {
+struct ByMakeShared : UsedHeld {
   using Handle = std::shared_ptr<T>;
   static Handle make() { return std::allocate_shared<T>(SourceAllocator<T>()); }
-  static std::uint64_t use(Handle& handle) {
-    const Handle held = handle;
-    return held->use();
-  }
   static void end(Handle& handle) noexcept { handle.reset(); }
 };
 
 // The count lies in the object itself.
 template <class T>
-struct ByIntrusiveCount {
+struct ByIntrusiveCount : UsedHeld {
   struct Referenced : Newed<T> {
     std::atomic<std::uint32_t> references = 1;
   };
@@ -125,28 +134,19 @@ struct ByIntrusiveCount {
     Referenced* object_ = nullptr;
   };
   static Handle make() { return Handle(new Referenced()); }
-  static std::uint64_t use(Handle& handle) {
-    const Handle held = handle;
-    return held->use();
-  }
   static void end(Handle& handle) noexcept { handle = Handle(); }
 };
 
 // Arrays: those of the language, which stores their length beside them, and ranges of memory in which objects are
 // constructed.
 template <class T>
-struct ByArrayNew {
+struct ByArrayNew : UsedInTurn {
   using Handle = Newed<T>*;
   static Handle make() { return new Newed<T>[source.per_array](); }
-  static std::uint64_t use(Handle& handle) {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < source.per_array; ++i) sum += handle[i].use();
-    return sum;
-  }
   static void end(Handle& handle) noexcept { delete[] std::exchange(handle, nullptr); }
 };
 template <class T>
-struct ByUninitialized {
+struct ByUninitialized : UsedInTurn {
   using Handle = T*;
   static Handle make() {
     SourceAllocator<T> allocator;
@@ -158,11 +158,6 @@ struct ByUninitialized {
       throw;
     }
     return block;
-  }
-  static std::uint64_t use(Handle& handle) {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < source.per_array; ++i) sum += handle[i].use();
-    return sum;
   }
   static void end(Handle& handle) noexcept {
     T* const block = std::exchange(handle, nullptr);

@@ -47,17 +47,16 @@ class Stage {
     if (*call_.request.strategy != '\0') asked_.setting.heap = asked_.reopen();
     life_ = image_.type < kTypes ? ForEachType<Plain>::kAll[image_.type](asked_) : life_in_a_block<Own>(asked_);
     if (life_ != nullptr) return true;
-    fail(call_.result, MEMTOOL_BAD_REQUEST, "objects of this type are not made in the way %s", call_.request.way);
-    return false;
+    return refused(call_.result, MEMTOOL_BAD_REQUEST, "objects of this type are not made in the way %s",
+                   call_.request.way);
   }
   bool all_made() {
     if (life_->made() == order_.size()) return true;
     const auto constructed = life_->made();
     call_.result.failed_operation = constructed;
     call_.result.failed_size = image_.size;
-    fail(call_.result, MEMTOOL_OUT_OF_MEMORY, "out of memory at object %llu of %llu", as_printed(constructed + 1),
-         as_printed(order_.size()));
-    return false;
+    return refused(call_.result, MEMTOOL_OUT_OF_MEMORY, "out of memory at object %llu of %llu",
+                   as_printed(constructed + 1), as_printed(order_.size()));
   }
   bool end() {
     life_.reset();

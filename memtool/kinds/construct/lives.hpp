@@ -74,6 +74,10 @@ class ByPointer : public Life {
 
  protected:
   virtual void end_one(void* slot) = 0;
+  void end_and_free(void* slot) {
+    M::destroy(slot);
+    heap().deallocate(slot, M::size(), M::alignment());
+  }
   std::vector<void*> slots_;
 };
 
@@ -98,10 +102,7 @@ class Placement : public ByPointer<M> {
   }
 
  protected:
-  void end_one(void* slot) override {
-    M::destroy(slot);
-    this->heap().deallocate(slot, M::size(), M::alignment());
-  }
+  void end_one(void* slot) override { this->end_and_free(slot); }
 
  private:
   Loops loops_;
@@ -219,10 +220,7 @@ class Reset final : public ByPointer<M> {
   void end_part() override {}
 
  protected:
-  void end_one(void* slot) override {
-    M::destroy(slot);
-    this->heap().deallocate(slot, M::size(), M::alignment());
-  }
+  void end_one(void* slot) override { this->end_and_free(slot); }
 
  private:
   std::vector<void*> free_;

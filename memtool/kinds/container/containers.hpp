@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <span>
-#include <string>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>

@@ -1,9 +1,6 @@
 #include "kinds/container/kernel.hpp"
 
 #include <algorithm>
-#include <array>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/instruments/resident.hpp"
@@ -15,10 +12,6 @@
 namespace memtool::containers {
 namespace {
 
-template <class F>
-F& figures(const KernelCall& call) noexcept {
-  return *static_cast<F*>(call.request.figures);
-}
 constexpr auto kNothing = [](const Step&, const Tally&) { return true; };
 
 void keep(const Spent& spent, std::uint64_t cpu_ns, TimesFigures& times) noexcept {
@@ -35,7 +28,7 @@ void keep(const Spent& spent, std::uint64_t cpu_ns, TimesFigures& times) noexcep
 
 void throughput(KernelCall& call) {
   Replayed replayed(call);
-  auto& times = figures<TimesFigures>(call);
+  auto& times = call.figures<TimesFigures>();
   for (std::uint32_t i = 0; i < call.request.warmups + call.request.iterations; ++i) {
     Spent spent;
     const std::uint64_t before = Clock::process_cpu_nanoseconds();
@@ -48,7 +41,7 @@ void throughput(KernelCall& call) {
 
 void count_instructions(KernelCall& call) {
   Replayed replayed(call);
-  auto& counted = figures<CountersFigures>(call);
+  auto& counted = call.figures<CountersFigures>();
   InstructionCounter counter(static_cast<std::uint32_t>(counted.counter));
   if (counter.refusal() != nullptr)
     return fail(call.result, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", counter.refusal());
@@ -64,15 +57,14 @@ void count_instructions(KernelCall& call) {
 // Compares the contents of the containers with the model, and calls the check of each heap.
 void check(KernelCall& call) {
   Replayed replayed(call);
-  auto& checked = figures<CheckFigures>(call);
+  auto& checked = call.figures<CheckFigures>();
   const auto containers = static_cast<std::size_t>(replayed.image().head().containers);
   Model model(replayed.image().type(), containers);
   Book book;
   Spent spent;
   std::size_t number = 0;
   const auto wrong = [&](const char* words) {
-    fail(call.result, MEMTOOL_WRONG, "in step %zu: %s", number, words);
-    return false;
+    return refused(call.result, MEMTOOL_WRONG, "in step %zu: %s", number, words);
   };
   const auto verify = [&](const Step& step, const Tally& tally) {
     ++number;
@@ -132,7 +124,7 @@ class Lines final : public Visitor {
 
 void footprint(KernelCall& call) {
   Replayed replayed(call);
-  auto& result = figures<FootprintFigures>(call);
+  auto& result = call.figures<FootprintFigures>();
   Spent spent;
   {
     const bool is_shared = (call.request.region_flags & MEMTOOL_REGION_SHARED) != 0;
@@ -164,12 +156,7 @@ void footprint(KernelCall& call) {
   result.peak_footprint_bytes = on_region ? book.peak_footprint : kNotApplicable;
 }
 
-struct Pass {
-  std::string_view name;
-  std::size_t figures_bytes;
-  void (*run)(KernelCall&);
-};
-constexpr Pass kPasses[] = {
+constexpr KernelPass kPasses[] = {
     {"check", sizeof(CheckFigures), check},
     {"throughput", sizeof(TimesFigures), throughput},
     {"footprint", sizeof(FootprintFigures), footprint},
@@ -179,12 +166,7 @@ constexpr Pass kPasses[] = {
 }  // namespace
 
 void run(KernelCall& call) {
-  for (const Pass& pass : kPasses) {
-    if (pass.name != call.pass()) continue;
-    if (pass.figures_bytes == call.request.figures_bytes) return pass.run(call);
-  }
-  fail(call.result, MEMTOOL_BAD_REQUEST, "containers have no pass %s whose figures have %llu bytes", call.request.pass,
-       as_printed(call.request.figures_bytes));
+  run_pass_of(kPasses, "containers", call);
 }
 
 }  // namespace memtool::containers

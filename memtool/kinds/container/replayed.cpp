@@ -72,9 +72,8 @@ bool Replayed::finish(Spent& spent) {
   heaps_.clear();
   if (is_detected) return false;
   if (sum_ == image_.head().checksum) return true;
-  fail(call_.result, MEMTOOL_WRONG, "the values read from the containers sum up to %llu, not to %llu", as_printed(sum_),
-       as_printed(image_.head().checksum));
-  return false;
+  return refused(call_.result, MEMTOOL_WRONG, "the values read from the containers sum up to %llu, not to %llu",
+                 as_printed(sum_), as_printed(image_.head().checksum));
 }
 
 }  // namespace memtool::containers

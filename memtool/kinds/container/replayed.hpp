@@ -5,7 +5,6 @@
 #include <memory>
 #include <new>
 #include <string_view>
-#include <vector>
 
 #include "engine/instruments/clock.hpp"
 #include "engine/replay/kernel.hpp"

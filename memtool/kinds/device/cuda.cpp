@@ -13,17 +13,18 @@ namespace {
 using Address = std::uint64_t;  // CUdeviceptr
 
 struct Functions {
-  int (*init)(unsigned);
-  int (*get_device)(int*, int);
-  int (*get_name)(char*, int, int);
-  int (*retain_context)(void**, int);
-  int (*set_context)(void*);
-  int (*allocate)(Address*, std::size_t);
-  int (*free)(Address);
-  int (*allocate_async)(Address*, std::size_t, void*);
-  int (*free_async)(Address, void*);
-  int (*fill)(Address, unsigned char, std::size_t);
-  int (*read)(void*, Address, std::size_t);
+  Library library{"libcuda.so.1"};
+  int (*init)(unsigned) = library["cuInit"];
+  int (*get_device)(int*, int) = library["cuDeviceGet"];
+  int (*get_name)(char*, int, int) = library["cuDeviceGetName"];
+  int (*retain_context)(void**, int) = library["cuDevicePrimaryCtxRetain"];
+  int (*set_context)(void*) = library["cuCtxSetCurrent"];
+  int (*allocate)(Address*, std::size_t) = library["cuMemAlloc_v2"];
+  int (*free)(Address) = library["cuMemFree_v2"];
+  int (*allocate_async)(Address*, std::size_t, void*) = library["cuMemAllocAsync"];
+  int (*free_async)(Address, void*) = library["cuMemFreeAsync"];
+  int (*fill)(Address, unsigned char, std::size_t) = library["cuMemsetD8_v2"];
+  int (*read)(void*, Address, std::size_t) = library["cuMemcpyDtoH_v2"];
 };
 
 class Cuda final : public Loaded {
@@ -31,20 +32,7 @@ class Cuda final : public Loaded {
   explicit Cuda(bool async) noexcept : async_(async) {}
 
   std::string open() {
-    const std::string missing = load("libcuda.so.1", "CUDA driver",
-                                     {
-                                         {call_.init, "cuInit"},
-                                         {call_.get_device, "cuDeviceGet"},
-                                         {call_.get_name, "cuDeviceGetName"},
-                                         {call_.retain_context, "cuDevicePrimaryCtxRetain"},
-                                         {call_.set_context, "cuCtxSetCurrent"},
-                                         {call_.allocate, "cuMemAlloc_v2"},
-                                         {call_.free, "cuMemFree_v2"},
-                                         {call_.allocate_async, "cuMemAllocAsync"},
-                                         {call_.free_async, "cuMemFreeAsync"},
-                                         {call_.fill, "cuMemsetD8_v2"},
-                                         {call_.read, "cuMemcpyDtoH_v2"},
-                                     });
+    const std::string missing = what_lacks(call_.library, "libcuda.so.1", "CUDA driver");
     if (!missing.empty()) return missing;
     int device = 0;
     int status = call_.init(0);
@@ -94,7 +82,7 @@ class Cuda final : public Loaded {
   }
 
   bool async_;
-  Functions call_{};
+  Functions call_;
 };
 
 }  // namespace

@@ -1,49 +1,23 @@
-// A driver in a system library. It is loaded on demand, and its functions are looked up by name.
+// A driver in a system library.
 #pragma once
 
-#include <dlfcn.h>
-
-#include <cstring>
-#include <initializer_list>
 #include <memory>
 #include <string>
 
 #include "kinds/device/driver.hpp"
+#include "kinds/library.hpp"
 
 namespace memtool::device {
-
-// A function of a library, and the pointer to be set to it.
-class Symbol {
- public:
-  template <class F>
-  Symbol(F*& function, const char* name) noexcept : pointer_(&function), name_(name) {}
-
-  [[nodiscard]] const char* name() const noexcept { return name_; }
-  // Returns false if the library lacks it.
-  [[nodiscard]] bool take(void* library) const noexcept {
-    void* const function = dlsym(library, name_);
-    std::memcpy(pointer_, &function, sizeof function);
-    return function != nullptr;
-  }
-
- private:
-  void* pointer_;
-  const char* name_;
-};
 
 class Loaded : public Driver {
  public:
   [[nodiscard]] const std::string& device() const noexcept final { return name_; }
 
  protected:
-  // Returns what is missing from a library, or "". The library stays loaded until the process ends, which measures one
-  // thing.
-  static std::string load(const char* library, const std::string& called, std::initializer_list<Symbol> symbols) {
-    void* const loaded = dlopen(library, RTLD_NOW);
-    if (loaded == nullptr) return "no " + called + " (" + library + ")";
-    for (const Symbol& symbol : symbols)
-      if (!symbol.take(loaded)) return "the " + called + " has no " + symbol.name();
-    return {};
+  // Returns what is missing, the library itself or a function of it, or "".
+  static std::string what_lacks(const Library& library, const char* name, const std::string& called) {
+    if (!library.is_there()) return "no " + called + " (" + name + ")";
+    return library.missing() == nullptr ? "" : "the " + called + " has no " + library.missing();
   }
 
   std::string name_;  // the driver's name for the device

@@ -26,23 +26,28 @@ kernel void check(global const uchar* memory, ulong offset, ulong bytes, ulong s
 
 // The loader's functions that are called.
 struct Functions {
-  int (*get_platforms)(std::uint32_t, Id*, std::uint32_t*);
-  int (*get_devices)(Id, std::uint64_t, std::uint32_t, Id*, std::uint32_t*);
-  int (*get_device)(Id, std::uint32_t, std::size_t, void*, std::size_t*);
-  Id (*create_context)(const void*, std::uint32_t, const Id*, const void*, void*, int*);
-  Id (*create_queue)(Id, Id, std::uint64_t, int*);
-  Id (*create_buffer)(Id, std::uint64_t, std::size_t, void*, int*);
-  int (*release_buffer)(Id);
-  int (*migrate_buffers)(Id, std::uint32_t, const Id*, std::uint64_t, std::uint32_t, const void*, void*);
-  Id (*create_program)(Id, std::uint32_t, const char**, const std::size_t*, int*);
-  int (*build_program)(Id, std::uint32_t, const Id*, const char*, const void*, void*);
-  Id (*create_kernel)(Id, const char*, int*);
-  int (*set_argument)(Id, std::uint32_t, std::size_t, const void*);
+  Library library{"libOpenCL.so.1"};
+  int (*get_platforms)(std::uint32_t, Id*, std::uint32_t*) = library["clGetPlatformIDs"];
+  int (*get_devices)(Id, std::uint64_t, std::uint32_t, Id*, std::uint32_t*) = library["clGetDeviceIDs"];
+  int (*get_device)(Id, std::uint32_t, std::size_t, void*, std::size_t*) = library["clGetDeviceInfo"];
+  Id (*create_context)(const void*, std::uint32_t, const Id*, const void*, void*, int*) = library["clCreateContext"];
+  Id (*create_queue)(Id, Id, std::uint64_t, int*) = library["clCreateCommandQueue"];
+  Id (*create_buffer)(Id, std::uint64_t, std::size_t, void*, int*) = library["clCreateBuffer"];
+  int (*release_buffer)(Id) = library["clReleaseMemObject"];
+  int (*migrate_buffers)(Id, std::uint32_t, const Id*, std::uint64_t, std::uint32_t, const void*,
+                         void*) = library["clEnqueueMigrateMemObjects"];
+  Id (*create_program)(Id, std::uint32_t, const char**, const std::size_t*,
+                       int*) = library["clCreateProgramWithSource"];
+  int (*build_program)(Id, std::uint32_t, const Id*, const char*, const void*, void*) = library["clBuildProgram"];
+  Id (*create_kernel)(Id, const char*, int*) = library["clCreateKernel"];
+  int (*set_argument)(Id, std::uint32_t, std::size_t, const void*) = library["clSetKernelArg"];
   int (*enqueue_kernel)(Id, Id, std::uint32_t, const std::size_t*, const std::size_t*, const std::size_t*,
-                        std::uint32_t, const void*, void*);
-  int (*read_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, void*, std::uint32_t, const void*, void*);
-  int (*write_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, const void*, std::uint32_t, const void*, void*);
-  int (*finish)(Id);
+                        std::uint32_t, const void*, void*) = library["clEnqueueNDRangeKernel"];
+  int (*read_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, void*, std::uint32_t, const void*,
+                     void*) = library["clEnqueueReadBuffer"];
+  int (*write_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, const void*, std::uint32_t, const void*,
+                      void*) = library["clEnqueueWriteBuffer"];
+  int (*finish)(Id) = library["clFinish"];
 };
 
 // Everything lives as long as the process, which measures one thing and ends.
@@ -52,25 +57,7 @@ class OpenCl final : public Loaded {
 
   // Returns why it cannot be used, or "".
   std::string open() {
-    const std::string missing = load("libOpenCL.so.1", "OpenCL loader",
-                                     {
-                                         {call_.get_platforms, "clGetPlatformIDs"},
-                                         {call_.get_devices, "clGetDeviceIDs"},
-                                         {call_.get_device, "clGetDeviceInfo"},
-                                         {call_.create_context, "clCreateContext"},
-                                         {call_.create_queue, "clCreateCommandQueue"},
-                                         {call_.create_buffer, "clCreateBuffer"},
-                                         {call_.release_buffer, "clReleaseMemObject"},
-                                         {call_.migrate_buffers, "clEnqueueMigrateMemObjects"},
-                                         {call_.create_program, "clCreateProgramWithSource"},
-                                         {call_.build_program, "clBuildProgram"},
-                                         {call_.create_kernel, "clCreateKernel"},
-                                         {call_.set_argument, "clSetKernelArg"},
-                                         {call_.enqueue_kernel, "clEnqueueNDRangeKernel"},
-                                         {call_.read_buffer, "clEnqueueReadBuffer"},
-                                         {call_.write_buffer, "clEnqueueWriteBuffer"},
-                                         {call_.finish, "clFinish"},
-                                     });
+    const std::string missing = what_lacks(call_.library, "libOpenCL.so.1", "OpenCL loader");
     if (!missing.empty()) return missing;
     Id platforms[16];
     std::uint32_t count = 0;
@@ -154,7 +141,7 @@ class OpenCl final : public Loaded {
   }
 
   bool migrates_;
-  Functions call_{};
+  Functions call_;
   Id device_ = nullptr;
   Id context_ = nullptr;
   Id queue_ = nullptr;

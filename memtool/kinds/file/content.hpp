@@ -5,28 +5,11 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/generate/random.hpp"
+
 namespace memtool::file {
 
 constexpr std::uint64_t kWord = sizeof(std::uint64_t);
-
-// Draws from a separate stream for each purpose (splitmix64: Steele, Lea and Flood, OOPSLA 2014).
-constexpr std::uint64_t mixed(std::uint64_t z) noexcept {
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-  return z ^ z >> 31;
-}
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) noexcept : state_(seed) {}
-  // Uniform in [0, bound).
-  std::uint64_t below(std::uint64_t bound) noexcept {
-    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(mixed(state_ += 0x9e3779b97f4a7c15ULL)) * bound >>
-                                      64);
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 // The word at an offset, a multiple of kWord, of the first or the second writing. No two words are equal, and none is 0
 // like a hole.

@@ -64,8 +64,7 @@ void Descriptor::reset(int number) noexcept {
 
 bool DataFile::refuse(const char* what) const {
   const char* problem = std::strerror(errno);
-  fail(call_.result, MEMTOOL_BAD_REQUEST, "the file of the workload %s: %s", what, problem);
-  return false;
+  return refused(call_.result, MEMTOOL_BAD_REQUEST, "the file of the workload %s: %s", what, problem);
 }
 
 bool DataFile::open() {
@@ -88,8 +87,7 @@ bool DataFile::open_device() {
   file_.reset(::open(image_.device, (is_zero ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (file_.is_open()) return true;
   const char* problem = std::strerror(errno);
-  fail(call_.result, MEMTOOL_BAD_REQUEST, "%s cannot be opened: %s", image_.device, problem);
-  return false;
+  return refused(call_.result, MEMTOOL_BAD_REQUEST, "%s cannot be opened: %s", image_.device, problem);
 }
 
 bool DataFile::refill() {
@@ -112,9 +110,9 @@ bool DataFile::fill() {
     if (done < 0 && errno == EINTR) continue;
     const int problem = done < 0 ? errno : ENOSPC;
     const bool emptied = ftruncate(number(), 0) == 0;  // frees its space for others
-    fail(call_.result, MEMTOOL_BAD_REQUEST, "the file of the workload cannot be made: %s after %llu of %llu bytes%s",
-         std::strerror(problem), as_printed(at), as_printed(image_.bytes), emptied ? "" : ", which remain");
-    return false;
+    return refused(call_.result, MEMTOOL_BAD_REQUEST,
+                   "the file of the workload cannot be made: %s after %llu of %llu bytes%s", std::strerror(problem),
+                   as_printed(at), as_printed(image_.bytes), emptied ? "" : ", which remain");
   }
   return fsync(number()) == 0 || refuse("cannot be made durable");
 }
@@ -155,9 +153,9 @@ bool DataFile::warm() {
     if (!read_through()) return false;
   const std::uint64_t cached = cached_bytes();
   if (cached == image_.bytes) return true;
-  fail(call_.result, MEMTOOL_BAD_REQUEST, "the page cache does not keep the file: %llu of %llu bytes are in it",
-       as_printed(cached), as_printed(image_.bytes));
-  return false;
+  return refused(call_.result, MEMTOOL_BAD_REQUEST,
+                 "the page cache does not keep the file: %llu of %llu bytes are in it", as_printed(cached),
+                 as_printed(image_.bytes));
 }
 
 bool DataFile::drop() {
@@ -170,20 +168,18 @@ bool DataFile::drop() {
     if (cached <= image_.bytes / kMostLeft) return true;
     usleep(kPause);  // pages stay until their reads or writes are done
   }
-  fail(call_.result, MEMTOOL_BAD_REQUEST, "the page cache keeps the file: %llu of %llu bytes are still in it",
-       as_printed(cached), as_printed(image_.bytes));
-  return false;
+  return refused(call_.result, MEMTOOL_BAD_REQUEST, "the page cache keeps the file: %llu of %llu bytes are still in it",
+                 as_printed(cached), as_printed(image_.bytes));
 }
 
 bool DataFile::prepare() {
   if (!is_regular()) return true;
   if (image_.pattern == Pattern::append) return ftruncate(number(), 0) == 0 || refuse("cannot be emptied");
   if (image_.writes() && fsync(number()) != 0) return refuse("cannot be made durable");
-  if (length_of(number()) != image_.bytes) {
-    fail(call_.result, MEMTOOL_BAD_REQUEST, "the file of the workload has %llu of its %llu bytes: it was truncated",
-         as_printed(length_of(number())), as_printed(image_.bytes));
-    return false;
-  }
+  if (length_of(number()) != image_.bytes)
+    return refused(call_.result, MEMTOOL_BAD_REQUEST,
+                   "the file of the workload has %llu of its %llu bytes: it was truncated",
+                   as_printed(length_of(number())), as_printed(image_.bytes));
   if (image_.cache == Cache::warm) return warm();
   return image_.cache == Cache::limited || drop();
 }

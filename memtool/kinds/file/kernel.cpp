@@ -37,11 +37,11 @@ class Course final : public Rounds {
   bool run(Observer& observer, Look look) {
     bool done = false;
     if (guard_.ran([&] { done = all(observer, look); })) return done;
-    fail(asked_.call.result, MEMTOOL_BAD_REQUEST,
-         "SIGBUS at address %#llx: behind the mapping there is nothing any more (the file was truncated, its disk is "
-         "full, or its device is gone)",
-         as_printed(BusGuard::address()));
-    return false;
+    return refused(
+        asked_.call.result, MEMTOOL_BAD_REQUEST,
+        "SIGBUS at address %#llx: behind the mapping there is nothing any more (the file was truncated, its disk is "
+        "full, or its device is gone)",
+        as_printed(BusGuard::address()));
   }
 
  private:

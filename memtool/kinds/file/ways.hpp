@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string_view>
 
 #include "engine/instruments/pages.hpp"
 #include "kinds/file/content.hpp"

@@ -28,16 +28,11 @@ class Replays final : public Rounds {
   Row row_;
 };
 
-struct Pass {
-  std::string_view name;
-  std::size_t figures_bytes;
-  void (*run)(KernelCall&);
-};
 void timed(KernelCall& call) {
   Replays replays(call);
   static_cast<void>(run_rounds(call, replays));
 }
-constexpr Pass kPasses[] = {
+constexpr KernelPass kPasses[] = {
     {"check", sizeof(CheckFigures), check},       {"throughput", sizeof(ThroughputFigures), timed},
     {"latency", sizeof(PauseFigures), pauses},    {"footprint", sizeof(HeapFigures), footprint},
     {"counters", sizeof(CountersFigures), timed}, {"heap", sizeof(MapsFigures), heap},
@@ -50,12 +45,7 @@ bool is_collector(std::string_view name) noexcept {
 }
 
 void run(KernelCall& call) {
-  for (const Pass& pass : kPasses) {
-    if (pass.name != call.pass()) continue;
-    if (pass.figures_bytes == call.request.figures_bytes) return pass.run(call);
-  }
-  fail(call.result, MEMTOOL_BAD_REQUEST, "graphs have no pass %s whose figures have %llu bytes", call.request.pass,
-       as_printed(call.request.figures_bytes));
+  run_pass_of(kPasses, "graphs", call);
 }
 
 }  // namespace memtool::graph

@@ -1,57 +1,38 @@
 #include "kinds/graph/collectors/boehm.hpp"
 
-#include <dlfcn.h>
-
 #include <stdexcept>
 #include <string>
+
+#include "kinds/library.hpp"
 
 namespace memtool::graph {
 namespace {
 
 // The functions of gc.h, version 8.
-struct Library {
-  void* (*malloc)(std::size_t) = nullptr;
-  void* (*malloc_atomic)(std::size_t) = nullptr;
-  void (*init)() = nullptr;
-  void (*gcollect)() = nullptr;
-  void (*disable)() = nullptr;
-  void (*enable)() = nullptr;
-  void (*add_roots)(void*, void*) = nullptr;
-  void (*remove_roots)(void*, void*) = nullptr;
-  int (*expand_hp)(std::size_t) = nullptr;
-  std::size_t (*get_heap_size)() = nullptr;
-  void (*set_max_heap_size)(std::size_t) = nullptr;
-  void (*set_all_interior_pointers)(int) = nullptr;
-  void (*set_no_dls)(int) = nullptr;
-  void (*set_dont_expand)(int) = nullptr;
-  void (*set_markers_count)(unsigned) = nullptr;
-  void (*set_warn_proc)(void (*)(char*, std::uintptr_t)) = nullptr;
-  void (*set_on_collection_event)(void (*)(int)) = nullptr;
+struct Functions {
+  Library library{kBoehmLibrary.data()};
+  void* (*malloc)(std::size_t) = library["GC_malloc"];
+  void* (*malloc_atomic)(std::size_t) = library["GC_malloc_atomic"];
+  void (*init)() = library["GC_init"];
+  void (*gcollect)() = library["GC_gcollect"];
+  void (*disable)() = library["GC_disable"];
+  void (*enable)() = library["GC_enable"];
+  void (*add_roots)(void*, void*) = library["GC_add_roots"];
+  void (*remove_roots)(void*, void*) = library["GC_remove_roots"];
+  int (*expand_hp)(std::size_t) = library["GC_expand_hp"];
+  std::size_t (*get_heap_size)() = library["GC_get_heap_size"];
+  void (*set_max_heap_size)(std::size_t) = library["GC_set_max_heap_size"];
+  void (*set_all_interior_pointers)(int) = library["GC_set_all_interior_pointers"];
+  void (*set_no_dls)(int) = library["GC_set_no_dls"];
+  void (*set_dont_expand)(int) = library["GC_set_dont_expand"];
+  void (*set_markers_count)(unsigned) = library["GC_set_markers_count"];
+  void (*set_warn_proc)(void (*)(char*, std::uintptr_t)) = library["GC_set_warn_proc"];
+  void (*set_on_collection_event)(void (*)(int)) = library["GC_set_on_collection_event"];
 
-  Library() {
-    void* library = dlopen(std::string(kBoehmLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) throw std::runtime_error(dlerror());
-    const auto find = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
-      if (function == nullptr) throw std::runtime_error(std::string(kBoehmLibrary) + " has no " + name);
-    };
-    find(malloc, "GC_malloc");
-    find(malloc_atomic, "GC_malloc_atomic");
-    find(init, "GC_init");
-    find(gcollect, "GC_gcollect");
-    find(disable, "GC_disable");
-    find(enable, "GC_enable");
-    find(add_roots, "GC_add_roots");
-    find(remove_roots, "GC_remove_roots");
-    find(expand_hp, "GC_expand_hp");
-    find(get_heap_size, "GC_get_heap_size");
-    find(set_max_heap_size, "GC_set_max_heap_size");
-    find(set_all_interior_pointers, "GC_set_all_interior_pointers");
-    find(set_no_dls, "GC_set_no_dls");
-    find(set_dont_expand, "GC_set_dont_expand");
-    find(set_markers_count, "GC_set_markers_count");
-    find(set_warn_proc, "GC_set_warn_proc");
-    find(set_on_collection_event, "GC_set_on_collection_event");
+  Functions() {
+    if (!library.is_there()) throw std::runtime_error(dlerror());
+    if (library.missing() != nullptr)
+      throw std::runtime_error(std::string(kBoehmLibrary) + " has no " + library.missing());
   }
 };
 
@@ -73,8 +54,8 @@ void note(int event) {
   g_telemetry->pauses.push_back({g_begin, end, Cause::whole, g_telemetry->processor_time() - g_processor});
 }
 
-const Library& library() {
-  static const Library loaded;
+const Functions& functions() {
+  static const Functions loaded;
   return loaded;
 }
 
@@ -82,7 +63,7 @@ class Boehm : public PlainRoots<Boehm> {
  public:
   static constexpr bool kIsExplicit = false;
 
-  explicit Boehm(Surroundings& in) : PlainRoots<Boehm>(in.roots.first), gc_(library()), in_(in) {
+  explicit Boehm(Surroundings& in) : PlainRoots<Boehm>(in.roots.first), gc_(functions()), in_(in) {
     begin_once();
     gc_.set_on_collection_event(note);
     gc_.add_roots(in.roots.first, in.roots.first + in.roots.count);
@@ -123,7 +104,7 @@ class Boehm : public PlainRoots<Boehm> {
     }();
     static_cast<void>(is_begun);
   }
-  const Library& gc_;
+  const Functions& gc_;
   Surroundings& in_;
 };
 

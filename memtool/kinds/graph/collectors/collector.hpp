@@ -1,12 +1,12 @@
 // The common part of all collectors: when collections may begin, and how the program controls them.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 
 #include "allocators/concept/region.hpp"
+#include "kinds/graph/collectors/block_heap.hpp"
 #include "kinds/graph/collectors/header.hpp"
 #include "kinds/graph/collectors/settings.hpp"
 #include "kinds/graph/play/play.hpp"
@@ -75,6 +75,61 @@ class Collector : public PlainRoots<D>, public Layout<H> {
   std::uint64_t trigger_;
   std::uint64_t soft_;
   bool is_disabled_ = false;
+};
+
+// The common part of collectors whose objects lie in the cells of a BlockHeap. `D` has slowly(granules), which finds a
+// cell if the heap has none at hand, and returns nullptr if memory is exhausted.
+template <class D, std::size_t H>
+class OnBlocks : public Collector<D, H> {
+ public:
+  explicit OnBlocks(Surroundings& in) : Collector<D, H>(in), heap_(in.region, in.settings.limit, in.settings.poisons) {}
+
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
+    const std::size_t granules = this->granules(body);
+    void* cell = heap_.take(granules);
+    if (cell == nullptr) [[unlikely]] {
+      cell = this->self().slowly(granules);
+      if (cell == nullptr) return nullptr;
+    }
+    word_at(cell) = Header::make(granules, references);
+    return this->object(cell);
+  }
+  [[nodiscard]] std::size_t given_out() const noexcept { return heap_.given_out(); }
+  void forget_given_out() noexcept { heap_.forget_given_out(); }
+  template <class Visit>
+  void walk(Visit visit) {
+    heap_.walk([&](std::byte* cell) { visit(this->object(cell)); });
+  }
+
+ protected:
+  BlockHeap heap_;
+};
+
+// The common part of collectors whose allocation moves a pointer. `D` has make_room(bytes), which returns false if
+// memory is exhausted.
+template <class D>
+class MovesPointer : public Collector<D, 8> {
+ public:
+  using Collector<D, 8>::Collector;
+
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
+    const std::size_t granules = this->granules(body);
+    const std::size_t bytes = granules * kGranule;
+    if (bytes > static_cast<std::size_t>(end_ - at_)) [[unlikely]] {
+      if (!this->self().make_room(bytes)) return nullptr;
+    }
+    std::byte* cell = at_;
+    at_ += bytes;
+    word_at(cell) = Header::make(granules, references);
+    return this->object(cell);
+  }
+  [[nodiscard]] std::size_t given_out() const noexcept { return static_cast<std::size_t>(at_ - survivors_); }
+  void forget_given_out() noexcept {}
+
+ protected:
+  std::byte* at_ = nullptr;
+  std::byte* end_ = nullptr;
+  std::byte* survivors_ = nullptr;  // end of the objects that the last collection kept
 };
 
 }  // namespace memtool::graph

@@ -78,9 +78,7 @@ constexpr ParameterInfo kAt{.name = "at",
                             .summary =
                                 "where a collection may begin while there is memory: at any allocation, or only "
                                 "at the safe points of the program",
-                            .default_value = 0,
                             .maximum = 1,
-                            .unit = "choice",
                             .choices = "allocation|safe-point"};
 constexpr ParameterInfo kNursery{.name = "nursery",
                                  .summary = "the size of the nursery in bytes; 0: an eighth of the heap"};
@@ -96,12 +94,10 @@ constexpr ParameterInfo kBarrier{
     .summary =
         "which reference the barrier marks during marking: the one that is overwritten, or the one that is stored",
     .maximum = 1,
-    .unit = "choice",
     .choices = "snapshot|dijkstra"};
 constexpr ParameterInfo kCycles{.name = "cycles",
                                 .summary = "what happens to garbage cycles: they stay, or trial deletion finds them",
                                 .maximum = 1,
-                                .unit = "choice",
                                 .choices = "leak|trial-deletion"};
 
 constexpr std::array kTracing{kHeap, kTrigger, kAt};
@@ -118,16 +114,14 @@ constexpr CollectorEntry kCollectors[] = {
           "12(11), 1982",
       .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark, O(heap) to sweep",
       .when = "long-lived objects, in a heap not much larger than their size",
-      .parameters = kTracing,
-      .header = 8},
+      .parameters = kTracing},
      open<MarkSweep>},
     {{.name = "semispace",
       .summary = "Copies reachable objects from one half of the heap to the other; an allocation moves a pointer.",
       .source = "Cheney, \"A nonrecursive list compacting algorithm\", CACM 13(11), 1970",
       .complexity = "allocate O(1); collect O(live)",
       .when = "plenty of memory, and objects of which most die before the heap is full",
-      .parameters = kTracing,
-      .header = 8},
+      .parameters = kTracing},
      open<Semispace>},
     {{.name = "generational",
       .summary = "A nursery whose survivors are copied to an old space, which is marked and swept; a barrier remembers "
@@ -136,7 +130,6 @@ constexpr CollectorEntry kCollectors[] = {
       .complexity = "allocate O(1), each store into an object one test; a collection of the nursery O(survivors)",
       .when = "objects of which most die young and some stay",
       .parameters = kWithNursery,
-      .header = 8,
       .has_barriers = true},
      open<Generational>},
     {{.name = "mark-compact",
@@ -144,8 +137,7 @@ constexpr CollectorEntry kCollectors[] = {
       .source = "LISP 2 (Knuth, TAOCP 1, 2.5); by bitmap: Kermany and Petrank, \"The Compressor\", PLDI 2006",
       .complexity = "allocate O(1); collect O(live) to mark and to move",
       .when = "scarce memory, and a heap that must not fragment",
-      .parameters = kTracing,
-      .header = 8},
+      .parameters = kTracing},
      open<MarkCompact>},
     {{.name = "incremental",
       .summary =
@@ -155,7 +147,6 @@ constexpr CollectorEntry kCollectors[] = {
       .complexity = "allocate O(1), each store one test; an increment no longer than its budget",
       .when = "short pauses, in a heap with room for the garbage of a marking phase",
       .parameters = kInIncrements,
-      .header = 8,
       .has_barriers = true,
       .is_timed = true},
      open<Incremental>},
@@ -189,8 +180,7 @@ constexpr CollectorEntry kCollectors[] = {
       .source = "Blackburn and McKinley, \"Immix: a mark-region garbage collector\", PLDI 2008",
       .complexity = "allocate O(1), sometimes a search for free lines; collect O(live) to mark, O(lines) to sweep",
       .when = "objects of many lifetimes, in a heap that must not fragment",
-      .parameters = kTracing,
-      .header = 8},
+      .parameters = kTracing},
      open<Immix>},
     {{.name = "boehm",
       .summary =
@@ -200,7 +190,6 @@ constexpr CollectorEntry kCollectors[] = {
       .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark",
       .when = "comparison with a collector that we did not write; programs that do not cooperate with a collector",
       .parameters = kHeapAlone,
-      .header = 8,
       .is_timed = true,
       .uses_region = false,
       .soname = kBoehmLibrary,

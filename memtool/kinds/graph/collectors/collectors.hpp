@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "allocators/concept/parameters.hpp"
@@ -21,7 +20,7 @@ struct CollectorInfo {
   std::string_view complexity;
   std::string_view when;
   std::span<const ParameterInfo> parameters;
-  std::size_t header;          // number of bytes before each object
+  std::size_t header = 8;      // number of bytes before each object
   bool has_barriers = false;   // whether reference writes of the program have barriers
   bool leaves_cycles = false;  // unless the settings ask it to find them
   bool is_timed = false;       // works for as long as time permits, so its figures differ from run to run

@@ -10,25 +10,18 @@
 
 namespace memtool::graph {
 
-class Incremental : public Collector<Incremental, 8> {
+class Incremental : public OnBlocks<Incremental, 8> {
  public:
   explicit Incremental(Surroundings& in)
-      : Collector(in),
-        heap_(in.region, in.settings.limit, in.settings.poisons),
+      : OnBlocks(in),
         marker_(heap_, in.telemetry, heap_.most_bytes()),
         begins_at_(trigger_ != 0 ? trigger_ : in.settings.limit / 4) {}
 
-  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
-    const std::size_t granules = this->granules(body);
-    void* cell = heap_.take(granules);
-    if (cell == nullptr) [[unlikely]] {
-      cell = slowly(granules);
-      if (cell == nullptr) return nullptr;
-    }
-    word_at(cell) = Header::make(granules, references);
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t slot) {
+    Object* object = OnBlocks::allocate(body, references, slot);
     // An object allocated during a cycle survives it.
-    if (phase_ == Phase::marking) static_cast<void>(heap_.mark(cell));
-    return object(cell);
+    if (phase_ == Phase::marking && object != nullptr) static_cast<void>(heap_.mark(cell(object)));
+    return object;
   }
 
   void write(Object* into, std::uint32_t field, Object* value) noexcept {
@@ -50,18 +43,14 @@ class Incremental : public Collector<Incremental, 8> {
     begin_marking();
     while (phase_ != Phase::idle) work(~std::size_t{0});
   }
-  [[nodiscard]] std::size_t given_out() const noexcept { return heap_.given_out(); }
   void forget_given_out() noexcept {
-    heap_.forget_given_out();
+    OnBlocks::forget_given_out();
     next_at_ = 0;
   }
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return heap_.apart_bytes() + marker_.apart_bytes(); }
-  template <class Visit>
-  void walk(Visit visit) {
-    heap_.walk([&](std::byte* cell) { visit(object(cell)); });
-  }
 
  private:
+  friend OnBlocks;
   enum class Phase : std::uint8_t { idle, sweeping, marking, settling };
   static constexpr std::size_t kParts = 64;  // units of work between two checks of the clock
   static constexpr std::size_t kBetween =
@@ -178,7 +167,6 @@ class Incremental : public Collector<Incremental, 8> {
     return std::max(kLeastBetween, room / 4 * 3 / coming);
   }
 
-  BlockHeap heap_;
   Marker<Layout<8>> marker_;
   Phase phase_ = Phase::idle;
   std::size_t begins_at_;

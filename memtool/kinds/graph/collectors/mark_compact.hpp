@@ -104,26 +104,11 @@ class SlidingSpace {
   Zeroed<std::uint32_t> before_;
 };
 
-class MarkCompact : public Collector<MarkCompact, 8> {
+class MarkCompact : public MovesPointer<MarkCompact> {
  public:
   explicit MarkCompact(Surroundings& in)
-      : Collector(in),
-        space_(in.region, in.settings.limit),
-        marker_(space_, in.telemetry, in.settings.limit),
-        at_(space_.first()),
-        end_(at_),
-        survivors_(at_) {}
-
-  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
-    const std::size_t granules = this->granules(body);
-    const std::size_t bytes = granules * kGranule;
-    if (bytes > static_cast<std::size_t>(end_ - at_)) [[unlikely]] {
-      if (!make_room(bytes)) return nullptr;
-    }
-    std::byte* cell = at_;
-    at_ += bytes;
-    word_at(cell) = Header::make(granules, references);
-    return object(cell);
+      : MovesPointer(in), space_(in.region, in.settings.limit), marker_(space_, in.telemetry, in.settings.limit) {
+    at_ = end_ = survivors_ = space_.first();
   }
 
   void collect() {
@@ -149,8 +134,6 @@ class MarkCompact : public Collector<MarkCompact, 8> {
     if (in_.settings.poisons) poison(space_.first() + kept, static_cast<std::size_t>(at_ - space_.first()) - kept);
     at_ = survivors_ = space_.first() + kept;
   }
-  [[nodiscard]] std::size_t given_out() const noexcept { return static_cast<std::size_t>(at_ - survivors_); }
-  void forget_given_out() noexcept {}
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return space_.apart_bytes() + marker_.apart_bytes(); }
   template <class Visit>
   void walk(Visit visit) {
@@ -159,6 +142,7 @@ class MarkCompact : public Collector<MarkCompact, 8> {
   }
 
  private:
+  friend MovesPointer;
   [[gnu::noinline]] bool make_room(std::size_t bytes) {
     const auto extend = [&] {
       std::byte* end = space_.extend(at_, bytes);
@@ -174,9 +158,6 @@ class MarkCompact : public Collector<MarkCompact, 8> {
 
   SlidingSpace space_;
   Marker<Layout<8>, SlidingSpace> marker_;
-  std::byte* at_;
-  std::byte* end_;
-  std::byte* survivors_;  // end of the objects that the last collection kept
 };
 
 }  // namespace memtool::graph

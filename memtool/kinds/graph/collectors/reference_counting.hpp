@@ -6,31 +6,25 @@
 #include <optional>
 #include <vector>
 
-#include "kinds/graph/collectors/block_heap.hpp"
 #include "kinds/graph/collectors/collector.hpp"
 #include "kinds/graph/collectors/trial_deletion.hpp"
 
 namespace memtool::graph {
 
 template <bool kDeferred>
-class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
-  using Base = Collector<ReferenceCounting, 16>;
+class ReferenceCounting : public OnBlocks<ReferenceCounting<kDeferred>, 16> {
+  using Base = OnBlocks<ReferenceCounting, 16>;
+  using Base::heap_;
 
  public:
-  explicit ReferenceCounting(Surroundings& in)
-      : Base(in), heap_(in.region, in.settings.limit, in.settings.poisons), trials_(in.telemetry) {
+  explicit ReferenceCounting(Surroundings& in) : Base(in), trials_(in.telemetry) {
     if (this->trigger_ == 0) this->trigger_ = kDeferred ? in.settings.limit / 8 : 0;
   }
 
-  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
-    const std::size_t granules = this->granules(body);
-    void* cell = heap_.take(granules);
-    if (cell == nullptr) [[unlikely]] {
-      cell = slowly(granules);
-      if (cell == nullptr) return nullptr;
-    }
-    word_at(cell) = Header::make(granules, references);
-    Object* object = this->object(cell);
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t slot) {
+    Object* object = Base::allocate(body, references, slot);
+    if (object == nullptr) [[unlikely]]
+      return nullptr;
     Counted::count(object) = 0;
     if constexpr (kDeferred) note_zero(object);
     return object;
@@ -59,17 +53,12 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
     if constexpr (kDeferred) let_roots_go();
     heap_.release_empty();
   }
-  [[nodiscard]] std::size_t given_out() const noexcept { return heap_.given_out(); }
-  void forget_given_out() noexcept { heap_.forget_given_out(); }
   [[nodiscard]] std::size_t apart_bytes() const noexcept {
     return heap_.apart_bytes() + zeroes_.capacity() * sizeof(Object*) + trials_.apart_bytes();
   }
-  template <class Visit>
-  void walk(Visit visit) {
-    heap_.walk([&](std::byte* cell) { visit(this->object(cell)); });
-  }
 
  private:
+  friend Base;
   static constexpr std::size_t kManyDeaths = 256;  // at once; from this number on they count as a pause
 
   void put(Object*& root, Object* value) {
@@ -155,7 +144,7 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
       hold_roots();
       let_roots_go();
     }
-    forget_given_out();
+    this->forget_given_out();
     this->done();
   }
 
@@ -181,7 +170,6 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
   }
 
   static constexpr std::size_t kManySuspects = 1 << 16;
-  BlockHeap heap_;
   TrialDeletion trials_;
   std::vector<Object*> zeroes_;
   bool is_collecting_ = false;

@@ -8,24 +8,12 @@
 
 namespace memtool::graph {
 
-class Semispace : public Collector<Semispace, 8> {
+class Semispace : public MovesPointer<Semispace> {
  public:
   explicit Semispace(Surroundings& in)
-      : Collector(in), half_(std::min(in.settings.limit, in.region.capacity()) / 2 / kPage * kPage) {
+      : MovesPointer(in), half_(std::min(in.settings.limit, in.region.capacity()) / 2 / kPage * kPage) {
     for (std::byte*& space : spaces_) space = static_cast<std::byte*>(in.region.grow(half_));
     begin(spaces_[0]);
-  }
-
-  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
-    const std::size_t granules = this->granules(body);
-    const std::size_t bytes = granules * kGranule;
-    if (bytes > static_cast<std::size_t>(end_ - at_)) [[unlikely]] {
-      if (!make_room(bytes)) return nullptr;
-    }
-    std::byte* cell = at_;
-    at_ += bytes;
-    word_at(cell) = Header::make(granules, references);
-    return object(cell);
   }
 
   void collect() {
@@ -49,8 +37,6 @@ class Semispace : public Collector<Semispace, 8> {
     soften_end();
     if (in_.settings.poisons) poison(old, used);
   }
-  [[nodiscard]] std::size_t given_out() const noexcept { return static_cast<std::size_t>(at_ - survivors_); }
-  void forget_given_out() noexcept {}
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return 0; }
   template <class Visit>
   void walk(Visit visit) {
@@ -58,6 +44,7 @@ class Semispace : public Collector<Semispace, 8> {
   }
 
  private:
+  friend MovesPointer;
   static constexpr std::size_t kPage = 4096;
 
   void begin(std::byte* space) noexcept {
@@ -97,9 +84,6 @@ class Semispace : public Collector<Semispace, 8> {
   std::size_t half_;
   std::byte* spaces_[2] = {};
   std::byte* first_ = nullptr;  // of the space in use
-  std::byte* at_ = nullptr;
-  std::byte* end_ = nullptr;
-  std::byte* survivors_ = nullptr;  // end of the objects that the last collection kept
 };
 
 }  // namespace memtool::graph

@@ -65,35 +65,26 @@ class TrialDeletion {
   // Subtracts the references within everything reachable from the object.
   void take_off(Object* from) {
     if (!color(from, Counted::kGray)) return;
-    open_.push_back(from);
-    while (!open_.empty()) {
-      Object* object = pop(open_);
+    drain(open_, from, [&](Object* object) {
       telemetry_.marked_bytes += Counted::header(object).bytes();
       each_reference(object, [&](Object* to) {
         --Counted::count(to);
         if (color(to, Counted::kGray)) open_.push_back(to);
       });
-    }
+    });
   }
   // Restores each object that still has references, with everything reachable from it. The rest becomes white.
   void judge(Object* from) {
-    open_.push_back(from);
-    while (!open_.empty()) {
-      Object* object = pop(open_);
-      if (!Counted::has(object, Counted::kGray)) continue;
+    drain(open_, from, [&](Object* object) {
+      if (!Counted::has(object, Counted::kGray)) return;
       Counted::clear(object, Counted::kGray);
-      if (Counted::count(object) > 0) {
-        restore(object);
-        continue;
-      }
+      if (Counted::count(object) > 0) return restore(object);
       Counted::set(object, Counted::kWhite);
       each_reference(object, [&](Object* to) { open_.push_back(to); });
-    }
+    });
   }
   void restore(Object* from) {
-    restored_.push_back(from);
-    while (!restored_.empty()) {
-      Object* object = pop(restored_);
+    drain(restored_, from, [&](Object* object) {
       each_reference(object, [&](Object* to) {
         ++Counted::count(to);
         const bool was_taken_off = Counted::has(to, Counted::kGray) || Counted::has(to, Counted::kWhite);
@@ -101,17 +92,15 @@ class TrialDeletion {
         Counted::clear(to, Counted::kWhite);
         if (was_taken_off) restored_.push_back(to);
       });
-    }
+    });
   }
   void gather(Object* from) {
-    open_.push_back(from);
-    while (!open_.empty()) {
-      Object* object = pop(open_);
-      if (!Counted::has(object, Counted::kWhite)) continue;
+    drain(open_, from, [&](Object* object) {
+      if (!Counted::has(object, Counted::kWhite)) return;
       Counted::clear(object, Counted::kWhite);
       garbage_.push_back(object);
       each_reference(object, [&](Object* to) { open_.push_back(to); });
-    }
+    });
   }
   // Whether the object had another color before.
   static bool color(Object* object, Counted::Flag flag) noexcept {
@@ -119,10 +108,15 @@ class TrialDeletion {
     Counted::set(object, flag);
     return true;
   }
-  static Object* pop(std::vector<Object*>& stack) noexcept {
-    Object* object = stack.back();
-    stack.pop_back();
-    return object;
+  // Calls visit(object) for `from`, and then for whatever is on the stack.
+  template <class Visit>
+  static void drain(std::vector<Object*>& stack, Object* from, Visit visit) {
+    stack.push_back(from);
+    while (!stack.empty()) {
+      Object* object = stack.back();
+      stack.pop_back();
+      visit(object);
+    }
   }
   template <class Visit>
   static void each_reference(Object* object, Visit visit) {

@@ -2,7 +2,6 @@
 // is reachable.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <functional>

@@ -20,10 +20,11 @@ std::uint64_t& Builder::operation(std::uint64_t word) {
   return words_.back();
 }
 
-std::uint32_t& Builder::root(Root root) {
+void Builder::hold(Root root, std::uint32_t object) {
   if (root >= kMostRoots) refuse("a program has at most 268,435,456 roots");
   if (root >= roots_.size()) roots_.resize(root + 1, kNobody);
-  return roots_[root];
+  lose(roots_[root]);
+  roots_[root] = object;
 }
 
 std::uint32_t Builder::held_by(Root root) const {
@@ -54,17 +55,12 @@ void Builder::allocate(Root to, std::uint32_t references, std::uint32_t payload)
   words_.push_back(word::pair(references, id));
   objects_.push_back({fields_.size(), references, static_cast<std::uint32_t>(body), 0, kNobody});
   fields_.resize(fields_.size() + references, kNobody);
-  std::uint32_t& held = root(to);
-  lose(held);
-  held = id;
+  hold(to, id);
 }
 
 void Builder::load(Root to, Root from, std::uint32_t field) {
   operation(word::make(Op::load, to, from, field));
-  const std::uint32_t loaded = fields_[field_at(from, field)];
-  std::uint32_t& held = root(to);
-  lose(held);
-  held = loaded;
+  hold(to, fields_[field_at(from, field)]);
 }
 
 void Builder::store(Root into, std::uint32_t field, Root value) {
@@ -78,17 +74,12 @@ void Builder::store(Root into, std::uint32_t field, Root value) {
 
 void Builder::copy(Root to, Root from) {
   operation(word::make(Op::copy, to, from));
-  const std::uint32_t copied = held_by(from);
-  std::uint32_t& held = root(to);
-  lose(held);
-  held = copied;
+  hold(to, held_by(from));
 }
 
 void Builder::clear(Root at) {
   operation(word::with_size(Op::clear, at, 0));
-  std::uint32_t& held = root(at);
-  lose(held);
-  held = kNobody;
+  hold(at, kNobody);
 }
 
 void Builder::access(Root at) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "kinds/graph/program/image.hpp"
@@ -57,7 +56,7 @@ class Builder {
   };
 
   std::uint64_t& operation(std::uint64_t word);
-  std::uint32_t& root(Root root);
+  void hold(Root root, std::uint32_t object);
   [[nodiscard]] std::uint32_t held_by(Root root) const;
   [[nodiscard]] std::size_t field_at(Root root, std::uint32_t field) const;
   void lose(std::uint32_t object) noexcept;
