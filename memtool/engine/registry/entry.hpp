@@ -55,7 +55,7 @@ template <Strategy S>
 void replay_strategy(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result) {
 #ifdef MEMTOOL_HEAPS_ALONE  // takes a fraction of the time to compile, for programs that only open heaps
   static_cast<void>(parameters), static_cast<void>(request);
-  fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without their replays");
+  fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without the passes that are inlined");
 #else
   run_kind<false, S>(parameters, request, result);
 #endif

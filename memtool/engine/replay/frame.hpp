@@ -16,11 +16,16 @@
 
 namespace memtool {
 
-[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
+[[gnu::format(printf, 3, 0)]] inline void fail_as(ReplayResult& result, std::uint32_t status, const char* format,
+                                                  va_list arguments) {
   result.status = status;
+  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+}
+
+[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  fail_as(result, status, format, arguments);
   va_end(arguments);
 }
 

@@ -43,10 +43,9 @@ struct KernelCall : Frame<AnyHeap, OpenHeap> {
 
 // As fail(), for functions that return whether they have succeeded: returns false.
 [[gnu::format(printf, 3, 4)]] inline bool refused(ReplayResult& result, std::uint32_t status, const char* format, ...) {
-  result.status = status;
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  fail_as(result, status, format, arguments);
   va_end(arguments);
   return false;
 }

@@ -13,18 +13,18 @@ namespace {
 using Address = std::uint64_t;  // CUdeviceptr
 
 struct Functions {
-  Library library{"libcuda.so.1"};
-  int (*init)(unsigned) = library["cuInit"];
-  int (*get_device)(int*, int) = library["cuDeviceGet"];
-  int (*get_name)(char*, int, int) = library["cuDeviceGetName"];
-  int (*retain_context)(void**, int) = library["cuDevicePrimaryCtxRetain"];
-  int (*set_context)(void*) = library["cuCtxSetCurrent"];
-  int (*allocate)(Address*, std::size_t) = library["cuMemAlloc_v2"];
-  int (*free)(Address) = library["cuMemFree_v2"];
-  int (*allocate_async)(Address*, std::size_t, void*) = library["cuMemAllocAsync"];
-  int (*free_async)(Address, void*) = library["cuMemFreeAsync"];
-  int (*fill)(Address, unsigned char, std::size_t) = library["cuMemsetD8_v2"];
-  int (*read)(void*, Address, std::size_t) = library["cuMemcpyDtoH_v2"];
+  Library loaded{"libcuda.so.1"};
+  int (*init)(unsigned) = loaded["cuInit"];
+  int (*get_device)(int*, int) = loaded["cuDeviceGet"];
+  int (*get_name)(char*, int, int) = loaded["cuDeviceGetName"];
+  int (*retain_context)(void**, int) = loaded["cuDevicePrimaryCtxRetain"];
+  int (*set_context)(void*) = loaded["cuCtxSetCurrent"];
+  int (*allocate)(Address*, std::size_t) = loaded["cuMemAlloc_v2"];
+  int (*free)(Address) = loaded["cuMemFree_v2"];
+  int (*allocate_async)(Address*, std::size_t, void*) = loaded["cuMemAllocAsync"];
+  int (*free_async)(Address, void*) = loaded["cuMemFreeAsync"];
+  int (*fill)(Address, unsigned char, std::size_t) = loaded["cuMemsetD8_v2"];
+  int (*read)(void*, Address, std::size_t) = loaded["cuMemcpyDtoH_v2"];
 };
 
 class Cuda final : public Loaded {
@@ -32,7 +32,7 @@ class Cuda final : public Loaded {
   explicit Cuda(bool async) noexcept : async_(async) {}
 
   std::string open() {
-    const std::string missing = what_lacks(call_.library, "libcuda.so.1", "CUDA driver");
+    const std::string missing = what_lacks(call_.loaded, "libcuda.so.1", "CUDA driver");
     if (!missing.empty()) return missing;
     int device = 0;
     int status = call_.init(0);

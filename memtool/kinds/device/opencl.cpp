@@ -26,28 +26,27 @@ kernel void check(global const uchar* memory, ulong offset, ulong bytes, ulong s
 
 // The loader's functions that are called.
 struct Functions {
-  Library library{"libOpenCL.so.1"};
-  int (*get_platforms)(std::uint32_t, Id*, std::uint32_t*) = library["clGetPlatformIDs"];
-  int (*get_devices)(Id, std::uint64_t, std::uint32_t, Id*, std::uint32_t*) = library["clGetDeviceIDs"];
-  int (*get_device)(Id, std::uint32_t, std::size_t, void*, std::size_t*) = library["clGetDeviceInfo"];
-  Id (*create_context)(const void*, std::uint32_t, const Id*, const void*, void*, int*) = library["clCreateContext"];
-  Id (*create_queue)(Id, Id, std::uint64_t, int*) = library["clCreateCommandQueue"];
-  Id (*create_buffer)(Id, std::uint64_t, std::size_t, void*, int*) = library["clCreateBuffer"];
-  int (*release_buffer)(Id) = library["clReleaseMemObject"];
+  Library loaded{"libOpenCL.so.1"};
+  int (*get_platforms)(std::uint32_t, Id*, std::uint32_t*) = loaded["clGetPlatformIDs"];
+  int (*get_devices)(Id, std::uint64_t, std::uint32_t, Id*, std::uint32_t*) = loaded["clGetDeviceIDs"];
+  int (*get_device)(Id, std::uint32_t, std::size_t, void*, std::size_t*) = loaded["clGetDeviceInfo"];
+  Id (*create_context)(const void*, std::uint32_t, const Id*, const void*, void*, int*) = loaded["clCreateContext"];
+  Id (*create_queue)(Id, Id, std::uint64_t, int*) = loaded["clCreateCommandQueue"];
+  Id (*create_buffer)(Id, std::uint64_t, std::size_t, void*, int*) = loaded["clCreateBuffer"];
+  int (*release_buffer)(Id) = loaded["clReleaseMemObject"];
   int (*migrate_buffers)(Id, std::uint32_t, const Id*, std::uint64_t, std::uint32_t, const void*,
-                         void*) = library["clEnqueueMigrateMemObjects"];
-  Id (*create_program)(Id, std::uint32_t, const char**, const std::size_t*,
-                       int*) = library["clCreateProgramWithSource"];
-  int (*build_program)(Id, std::uint32_t, const Id*, const char*, const void*, void*) = library["clBuildProgram"];
-  Id (*create_kernel)(Id, const char*, int*) = library["clCreateKernel"];
-  int (*set_argument)(Id, std::uint32_t, std::size_t, const void*) = library["clSetKernelArg"];
+                         void*) = loaded["clEnqueueMigrateMemObjects"];
+  Id (*create_program)(Id, std::uint32_t, const char**, const std::size_t*, int*) = loaded["clCreateProgramWithSource"];
+  int (*build_program)(Id, std::uint32_t, const Id*, const char*, const void*, void*) = loaded["clBuildProgram"];
+  Id (*create_kernel)(Id, const char*, int*) = loaded["clCreateKernel"];
+  int (*set_argument)(Id, std::uint32_t, std::size_t, const void*) = loaded["clSetKernelArg"];
   int (*enqueue_kernel)(Id, Id, std::uint32_t, const std::size_t*, const std::size_t*, const std::size_t*,
-                        std::uint32_t, const void*, void*) = library["clEnqueueNDRangeKernel"];
+                        std::uint32_t, const void*, void*) = loaded["clEnqueueNDRangeKernel"];
   int (*read_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, void*, std::uint32_t, const void*,
-                     void*) = library["clEnqueueReadBuffer"];
+                     void*) = loaded["clEnqueueReadBuffer"];
   int (*write_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, const void*, std::uint32_t, const void*,
-                      void*) = library["clEnqueueWriteBuffer"];
-  int (*finish)(Id) = library["clFinish"];
+                      void*) = loaded["clEnqueueWriteBuffer"];
+  int (*finish)(Id) = loaded["clFinish"];
 };
 
 // Everything lives as long as the process, which measures one thing and ends.
@@ -57,7 +56,7 @@ class OpenCl final : public Loaded {
 
   // Returns why it cannot be used, or "".
   std::string open() {
-    const std::string missing = what_lacks(call_.library, "libOpenCL.so.1", "OpenCL loader");
+    const std::string missing = what_lacks(call_.loaded, "libOpenCL.so.1", "OpenCL loader");
     if (!missing.empty()) return missing;
     Id platforms[16];
     std::uint32_t count = 0;
