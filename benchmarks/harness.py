@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -137,3 +138,26 @@ def two_threads(folder: Path) -> list[str]:
     source = ROOT / "benchmarks/native/two_threads.cpp"
     subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", "-o", folder / "two-threads", source], check=True)
     return [str(folder / "two-threads"), "1000000"]
+
+
+def git_pack(folder: Path) -> list[str]:
+    """Return the command of git that packs a repository, on two threads that look for deltas; its history is drawn."""
+    draw = random.Random(6)
+    words = [f"word{number}" for number in range(400)]
+    files: dict[str, list[str]] = {f"part{number % 12}/file{number}.txt": [] for number in range(360)}
+    stream = []
+    for commit in range(150):
+        stream.append(f"commit refs/heads/main\ncommitter someone <> {1_700_000_000 + commit} +0000\ndata 0\n")
+        for path in draw.sample(sorted(files), 30):
+            lines = files[path]
+            for _ in range(6):
+                lines.insert(draw.randrange(len(lines) + 1), " ".join(draw.choices(words, k=12)))
+            text = "\n".join(lines)
+            stream.append(f"M 644 inline {path}\ndata {len(text)}\n{text}\n")
+    repository = folder / "repository"
+    subprocess.run(["git", "init", "--quiet", "--bare", repository], check=True)
+    subprocess.run(
+        ["git", "-C", repository, "fast-import", "--quiet"], input="".join(stream).encode("ascii"), check=True
+    )
+    packs = ["pack-objects", "--threads=2", "--no-reuse-delta", "--no-reuse-object", "--quiet", "--all", "--stdout"]
+    return ["git", "-C", str(repository), *packs]

@@ -88,5 +88,5 @@ def test_a_report_packs_no_workload(monkeypatch: pytest.MonkeyPatch, tmp_path: P
             output=tmp_path / "run",
         )
     )
-    monkeypatch.setattr("memtool.workload.description.inspection.pack_image", None)
+    monkeypatch.setattr("memtool.engine.packing.binding.pack_image", None)
     assert "Objects of the workload by size and lifetime" in api.report([run.directory]).read_text(encoding="utf-8")

@@ -317,7 +317,7 @@ std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings, std::s
 }
 
 const void* Recipe::inlined(std::string_view kind) const noexcept {
-  return over_.empty() ? strategy_->inlined(kind) : nullptr;
+  return over_.empty() && strategy_->inlined != nullptr ? strategy_->inlined(kind) : nullptr;
 }
 
 void Recipe::replay(const ReplayRequest& request, ReplayResult& result) {
@@ -325,7 +325,8 @@ void Recipe::replay(const ReplayRequest& request, ReplayResult& result) {
     (void)limits();
     return over_.back().entry->replay(*this, request, result);
   }
-  if (is_inlined(request.pass)) return strategy_->replay(parameters_, request, result);
+  if (is_inlined(request.pass) && strategy_->replay != nullptr)
+    return strategy_->replay(parameters_, request, result);
   place_.emplace(strategy_->bytes);
   if (place_->data() == nullptr) return fail(result, MEMTOOL_BAD_REQUEST, "no memory for the heap itself");
   replay_any(*this, request, result);

@@ -34,8 +34,10 @@ struct StrategyEntry {
   Abilities abilities;
   Limits (*limits)(const Parameters&);
   bool (*uses_region)(const Parameters&);
-  void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);  // for the passes that are inlined
-  const void* (*inlined)(std::string_view kind);  // code that a kind of work has compiled into it; nullptr: none
+  // For the passes that are inlined, and the code that a kind of work has compiled into it, if any. nullptr: neither is
+  // inlined.
+  void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&) = nullptr;
+  const void* (*inlined)(std::string_view kind) = nullptr;
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
   // The same in memory of the caller: so many bytes, at the beginning of a page.
   std::size_t bytes;

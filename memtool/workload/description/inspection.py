@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memtool.engine.packing.binding import MOST_BLOCKS, pack_image
+from memtool.engine.packing import binding
 from memtool.engine.survey.binding import Survey
 from memtool.model import TraceInfo
 from memtool.workload.description.characterise import Characteristics, characteristics_of, take
@@ -28,9 +28,9 @@ def inspect_source(source: Source, path: str, *, packs: bool = True) -> tuple[Tr
             take(survey, rows)
             frames = frames if rows.stacks is None else rows.frames
             figures = survey.figures()
-            is_packable = bool(packs and figures.allocations + figures.reallocations <= MOST_BLOCKS)
+            is_packable = bool(packs and figures.allocations + figures.reallocations <= binding.MOST_BLOCKS)
             return is_packable
 
         with make_trace(source, path, watch=watch) as trace:
-            packing = pack_image(trace.image_fd, trace.image_bytes) if is_packable else None
+            packing = binding.pack_image(trace.image_fd, trace.image_bytes) if is_packable else None
             return replace(trace.info, packing_bytes=packing), trace.image_bytes, characteristics_of(survey, frames)
