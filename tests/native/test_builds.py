@@ -17,11 +17,13 @@ STRATEGIES = "best-fit,buddy,tlsf"
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
+import functools, json, pathlib
+from memtool.engine.packing import binding
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 
-from memtool.passes import Pass
-import json, pathlib
+binding.pack_image = functools.partial(binding.pack_image, work=1_000_000)  # as in tests/conftest.py
 options = BenchOptions(
     workloads={workloads!r},
     allocators={strategies!r},

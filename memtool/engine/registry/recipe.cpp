@@ -325,8 +325,7 @@ void Recipe::replay(const ReplayRequest& request, ReplayResult& result) {
     (void)limits();
     return over_.back().entry->replay(*this, request, result);
   }
-  if (is_inlined(request.pass) && strategy_->replay != nullptr)
-    return strategy_->replay(parameters_, request, result);
+  if (is_inlined(request.pass) && strategy_->replay != nullptr) return strategy_->replay(parameters_, request, result);
   place_.emplace(strategy_->bytes);
   if (place_->data() == nullptr) return fail(result, MEMTOOL_BAD_REQUEST, "no memory for the heap itself");
   replay_any(*this, request, result);
