@@ -29,7 +29,7 @@ from typing import Protocol
 
 from tabulate import tabulate
 
-from benchmarks.harness import ORDERS_SQL, ROOT, cc1, scratch, two_threads
+from benchmarks.harness import ORDERS_SQL, ROOT, cc1, git_pack, scratch, two_threads
 from memtool.recorder.preload import Preload
 from memtool.stats.paired import interval
 
@@ -56,7 +56,8 @@ class Took:
 def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
     """Return the seconds of a program: wall and processor, of all that it waits for."""
     begun = time.monotonic()
-    process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=dict(environment), stdin=nothing, stdout=nothing, stderr=nothing)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -102,7 +103,12 @@ class Memtool:
         file = folder / "app.parquet"
         words = [sys.executable, "-m", "memtool", "record", "--format", "json", *self.options, "-o", str(file), "--"]
         done = subprocess.run(
-            [*words, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=_TIMEOUT_S
+            [*words, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=True,
+            timeout=_TIMEOUT_S,
         )
         said = json.loads(done.stderr.splitlines()[-1])
         counts = [process["counts"] for process in said["processes"]]
@@ -189,7 +195,8 @@ def programs(folder: Path) -> Iterator[tuple[str, list[str]]]:
     (folder / "orders.sql").write_text(ORDERS_SQL.format(rows=30_000), encoding="utf-8")
     yield "sqlite3, 30,000 rows", ["sqlite3", ":memory:", f".read {folder}/orders.sql"]
     yield "cc1 -O2, 40 functions", cc1(folder)
-    yield "two threads", two_threads(folder)
+    yield "git pack-objects, two threads", git_pack(folder)
+    yield "two threads that only allocate", two_threads(folder)
 
 
 def take_rounds(command: Sequence[str], there: Sequence[Recorder], rounds: int) -> dict[str, list[Took]]:

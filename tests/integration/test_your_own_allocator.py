@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,9 @@ def test_a_road(title: str, allocators: list[str], folder: Path, memtool_environ
     }
     before = set((folder / "results").glob("*"))
     script = "".join(text for language, text in roads()[title] if language == "sh")
-    with FileLock(
-        next(ROOT.glob("build/py3-*/build.ninja")).with_name("tests.lock")
-    ):  # one of them builds an engine there
+    # One of them builds an engine where others do.
+    building = FileLock(next(ROOT.glob("build/py3-*/build.ninja")).with_name("tests.lock"))
+    with building if title == "A header in the engine" else nullcontext():
         ended = subprocess.run(
             ["bash", "-euxc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
