@@ -16,6 +16,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from memtool.engine.packing import binding as packing_binding
+from tests.started import without_tuning
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden"
@@ -127,5 +128,4 @@ def packed_with_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def memtool_environment() -> dict[str, str]:
     """Return an environment for subprocesses of tests, without what a developer may have set."""
-    dropped = ("MEMTOOL_", "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
-    return {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    return without_tuning(os.environ)

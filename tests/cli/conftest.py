@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
+
+from tests.started import run_memtool
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -19,13 +20,6 @@ def shell(memtool_environment: dict[str, str]) -> Shell:
     environment = {**memtool_environment, **({"MEMTOOL_ENGINE": engine} if engine else {})}
 
     def run(*arguments: object, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "memtool", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**environment, **changed},
-            timeout=600,
-        )
+        return run_memtool(*arguments, environment={**environment, **changed})
 
     return run

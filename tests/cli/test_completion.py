@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from memtool.cli import run
+from tests.started import run_memtool
 
 
 @pytest.fixture
@@ -18,14 +19,8 @@ def offered(memtool_environment: dict[str, str], tmp_path: Path) -> object:
 
     def ask(line: str) -> list[str]:
         asked = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_WORDS": line, "COMP_CWORD": "9"}
-        done = subprocess.run(
-            [sys.executable, "-c", "from memtool.cli import main; main()"],
-            env={**memtool_environment, **asked, "_MEMTOOL_COMPLETE": "bash_complete"},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-        )
+        environment = {**memtool_environment, **asked, "_MEMTOOL_COMPLETE": "bash_complete"}
+        done = run_memtool(environment=environment, folder=tmp_path)
         assert done.stderr == ""
         return [item.partition(",")[2] for item in done.stdout.splitlines()]
 

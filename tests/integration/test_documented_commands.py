@@ -1,17 +1,20 @@
 """Every command that README.md and docs/*.md show is run as it stands there, and says what it is said to.
 
 Three reductions keep it short, all made around the command and never in it: the workloads that are measured
-are local files of a few thousand allocations; a ``memtool`` that stands before the real one adds
-options where a command would measure for long (`REDUCED`); and what stands in a command's way to be run at all (a
-library, a trace file, two stored runs, an interrupted one) is made beforehand. The roads of docs/your-own-allocator.md
-have a test of their own (test_your_own_allocator.py), and so have the recipes for CI (test_action.py).
+are local files of a few thousand allocations; options are added where a command would measure for long (`reduced`, by
+a ``memtool`` that stands before the real one where a line needs a shell); and what stands in a command's way to be run
+at all (a library, a trace file, two stored runs, an interrupted one) is made beforehand. The roads of
+docs/your-own-allocator.md have a test of their own (test_your_own_allocator.py), and so have the recipes for CI
+(test_action.py).
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, shared_folder
+from tests.started import run_memtool
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {
@@ -64,21 +68,11 @@ _KNOWN = frozenset(
 REDUCED = """\
 #!{python}
 import os, sys
-given = sys.argv[1:]
-if given[:1] == ["bench"] and "--resume" in given:
-    given += {stored!r}.split()[1:] + ["--no-plots"]
-elif given[:1] == ["bench"] and "--dry-run" not in given:
-    if "--program" in given:
-        given += ["--blocks", "1", "--no-plots"]
-    elif "--counters" in given:
-        given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
-    elif "--passes" not in given and "--find-limit" not in given:
-        given += ["--blocks", "1", "--passes", "throughput" if "parallel" in given else "check,footprint", "--no-plots"]
-if given[:1] == ["check"] and "--update" not in given:
-    footprints = "--against" in given and "--program" not in given
-    given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if footprints else [])
-os.execv(sys.executable, [sys.executable, "-m", "memtool", *given])
+STORED = {stored!r}
+{function}
+os.execv(sys.executable, [sys.executable, "-m", "memtool", *reduced(sys.argv[1:])])
 """
+"""The ``memtool`` that a shell finds."""
 STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes throughput,latency,footprint"
 """The run that is shown, plotted, compared, and interrupted and resumed."""
 WORKLOADS = {
@@ -144,12 +138,41 @@ def block_of(page: str, beginning: str) -> str:
     return next(block for block in blocks if block.startswith(beginning))
 
 
+def reduced(given: list[str]) -> list[str]:
+    """Return the arguments of a command, and options that keep it short; its source is in the script as well."""
+    given = list(given)
+    if given[:1] == ["bench"] and "--resume" in given:
+        given += [*STORED.split()[1:], "--no-plots"]
+    elif given[:1] == ["bench"] and "--dry-run" not in given:
+        if "--program" in given:
+            given += ["--blocks", "1", "--no-plots"]
+        elif "--counters" in given:
+            given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
+        elif "--passes" not in given and "--find-limit" not in given:
+            passes = "throughput" if "parallel" in given else "check,footprint"
+            given += ["--blocks", "1", "--passes", passes, "--no-plots"]
+    if given[:1] == ["check"] and "--update" not in given:
+        footprints = "--against" in given and "--program" not in given
+        given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if footprints else [])
+    return given
+
+
+def words_of(command: str) -> list[str] | None:
+    """Return the words of a command in which a shell would find nothing else; None for the work of a shell."""
+    unquoted = re.sub(r"'[^']*'|\"[^\"$`\\!]*\"", "", command)
+    return shlex.split(command) if re.fullmatch(r"[\w ./:,@%+=-]+", unquoted) else None
+
+
 def run(folder: Path, command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    environment = {**environment, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    words = words_of(command)
+    if words is not None and words[0] == "memtool":
+        return run_memtool(*reduced(words[1:]), environment=environment, folder=folder)
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env={**environment, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -165,7 +188,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
             return made
         shutil.rmtree(made, ignore_errors=True)
         (made / "bin").mkdir(parents=True)
-        (made / "bin/memtool").write_text(REDUCED.format(python=sys.executable, stored=STORED))
+        (made / "bin/memtool").write_text(
+            REDUCED.format(python=sys.executable, stored=STORED, function=inspect.getsource(reduced))
+        )
         (made / "bin/memtool").chmod(0o755)
         for name, allocations in WORKLOADS.items():
             (made / name).parent.mkdir(exist_ok=True)

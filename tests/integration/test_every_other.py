@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.started import run_memtool
 
 EVERY_OTHER = (
     "id,lower,upper,size\nb0,0,10,8000\nb1,1,30,8000\nb2,2,10,8000\nb3,3,30,8000\nb4,4,10,8000\nb5,5,30,8000\n"
@@ -27,16 +26,13 @@ def cells(
     """Figures and footprints at checkpoints, by strategy."""
     folder = tmp_path_factory.mktemp("every-other")
     (folder / "every-other.csv").write_text(EVERY_OTHER)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "memtool", "bench", "every-other.csv", "-a", ALLOCATORS),
-            *("--passes", "footprint", "--blocks", "1", "--no-plots", "-o", "out"),
-        ],
-        cwd=folder,
-        env={**memtool_environment, "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
+    done = run_memtool(
+        *("bench", "every-other.csv", "-a", ALLOCATORS),
+        *("--passes", "footprint", "--blocks", "1", "--no-plots", "-o", "out"),
+        environment={**memtool_environment, "PYTHONPATH": str(ROOT)},
+        folder=folder,
     )
+    done.check_returncode()
     result = {}
     for cell in json.loads((folder / "out/run.json").read_text())["cells"]:
         if cell["metrics"].get("peak_footprint_bytes", {}).get("value") is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from memtool.host.counters import Counter, why_not
+from tests.started import run_memtool
 
 # Blocks that only just fit their granules, and none freed: nothing else moves the footprint.
 FULL = """\
@@ -31,15 +31,8 @@ def check(tmp_path: Path, memtool_environment: dict[str, str]) -> Check:
     (tmp_path / "full.yaml").write_text(FULL)
 
     def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "memtool", "check", "full.yaml", "--baseline", "main.json", *arguments],
-            capture_output=True,
-            text=True,
-            env={**memtool_environment, **changed},
-            cwd=tmp_path,
-            check=False,
-            timeout=600,
-        )
+        words = ("check", "full.yaml", "--baseline", "main.json", *arguments)
+        return run_memtool(*words, environment={**memtool_environment, **changed}, folder=tmp_path)
 
     return run
 

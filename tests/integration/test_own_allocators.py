@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 import memtool
 from tests.conftest import ROOT
+from tests.started import run_memtool
 
 WORKLOAD = """\
 name: small
@@ -79,16 +79,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench(folder: Path, allocators: str, environment: dict[str, str], *options: str) -> tuple[int, dict[str, Any], str]:
     """Return exit code, cells by allocator, and what was printed."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-m", "memtool", "bench", "small.yaml", "-a", allocators),
-            *("--blocks", "1", "--no-plots", "-o", str(out), *options),
-        ],
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+    ended = run_memtool(
+        *("bench", "small.yaml", "-a", allocators, "--blocks", "1", "--no-plots", "-o", out, *options),
+        environment={**environment, "PYTHONPATH": str(ROOT)},
+        folder=folder,
     )
     content = json.loads((out / "run.json").read_text())
     return ended.returncode, {cell["allocator"]: cell for cell in content["cells"]}, ended.stdout

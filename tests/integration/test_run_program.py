@@ -16,6 +16,7 @@ from memtool.allocators.spec import parse_allocators
 from memtool.preload import call_sites, launch
 from tests.conftest import ROOT
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+from tests.started import run_memtool
 
 STRATEGIES = (
     *("thread-spans", "thread-cache", "thread-heaps", "segregated-pool"),
@@ -24,8 +25,7 @@ STRATEGIES = (
 
 
 def memtool_run(allocator: str, *program: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "memtool", "run", *options, "-a", allocator, "--", *program]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return run_memtool("run", *options, "-a", allocator, "--", *program, timeout=300)
 
 
 def under(allocator: str, *program: str, **variables: str) -> tuple[int, str, str]:

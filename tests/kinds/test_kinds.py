@@ -20,6 +20,7 @@ import pytest
 
 from memtool import __version__
 from memtool.engine.loading import engine_path
+from tests.started import run_memtool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -205,12 +206,6 @@ def test_what_it_does_not_have_is_refused(drive: Drive) -> None:
 
 
 def test_a_memtool_without_the_kind_does_not_read_its_runs(stored: Path, memtool_environment: dict[str, str]) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "memtool", "show", str(stored)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=memtool_environment,
-    )
+    refused = run_memtool("show", stored, environment=memtool_environment)
     assert refused.returncode == 2
     assert refused.stderr.endswith(f"run.json: fills: kind: memtool {__version__} knows no 'count'\n")
