@@ -46,17 +46,6 @@ enum {
   PAGE = 4096,
   CACHE_LINE = 64,
   EVENTS_A_READING = 4,
-  KEPT = 128 *
-      1024, /* of smaller blocks, allocators hardly ever return the pages; glibc maps larger ones by themselves */
-  FULL_BLOCKS = 16, /* blocks that a thread remembers */
-  FULL_USES = 15,   /* frees of a block that are taken as its last one was, before its pages are counted again */
-};
-
-/* A block that was wholly resident when it was freed. */
-struct full {
-  uintptr_t address;
-  size_t bytes;
-  unsigned uses; /* frees for which this is still taken to be so */
 };
 
 /* The state of a thread, in memory that a forked child finds zeroed. */
@@ -74,7 +63,6 @@ struct state {
   struct state* next; /* in the list of states without a thread */
   uint64_t* stacks;   /* numbers of the stacks in this chunk, by hash; NULL: none so far */
   uintptr_t callers[MEMTOOL_CALLERS];
-  struct full full[FULL_BLOCKS]; /* by the place of their addresses */
 };
 
 /* The state of the process. A fork wipes it in the child, like the states of the threads. */

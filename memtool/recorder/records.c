@@ -120,7 +120,9 @@ COLD void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t al
   end(&words);
 }
 
-static uint64_t resident_bytes(uintptr_t address, size_t bytes) {
+/* Records how much of a large block is resident before it is freed: the program may have touched that much. */
+static void put_resident(struct state* state, uintptr_t address, size_t bytes, uint64_t ticks) {
+  const int problem = errno;
   unsigned char pages[1024];
   uint64_t resident = 0;
   uintptr_t at = address & ~(uintptr_t)(PAGE - 1);
@@ -133,30 +135,10 @@ static uint64_t resident_bytes(uintptr_t address, size_t bytes) {
     at += count * PAGE;
   }
   resident *= PAGE;
-  return resident < bytes ? resident : bytes;
-}
-
-/* Counting takes a microsecond. Pages that an earlier block has touched count, too; so a block of the same size at the
- * same address is as resident as that one was, unless the allocator has returned the pages. */
-static uint64_t resident_bytes_again(struct state* state, uintptr_t address, size_t bytes) {
-  struct full* const full = &state->full[large_place(address) % FULL_BLOCKS];
-  if (full->address == address && full->bytes == bytes && full->uses != 0) {
-    --full->uses;
-    return bytes;
-  }
-  const uint64_t resident = resident_bytes(address, bytes);
-  if (resident == bytes && bytes < KEPT) *full = (struct full){address, bytes, FULL_USES};
-  return resident;
-}
-
-/* Records how much of a large block is resident before it is freed: the program may have touched that much. */
-static void put_resident(struct state* state, uintptr_t address, size_t bytes, uint64_t ticks) {
-  const int problem = errno;
-  const uint64_t resident = resident_bytes_again(state, address, bytes);
   struct words words = begin(state);
   const uint64_t ticks_before = since(&words, ticks);
   if (ticks_before != 0) put_field(&words, MEMTOOL_WIDE_TICKS, ticks_before);
-  put_field(&words, MEMTOOL_RESIDENT, resident);
+  put_field(&words, MEMTOOL_RESIDENT, resident < bytes ? resident : bytes);
   end(&words);
   errno = problem;
 }

@@ -172,19 +172,6 @@ def test_every_function_of_c(programs: Path, tmp_path: Path) -> None:
     }
 
 
-def test_pages_of_a_block_in_the_same_place_are_counted_every_sixteenth_time(programs: Path, tmp_path: Path) -> None:
-    status, (seen,) = run(tmp_path, str(programs / "large_blocks"))
-    assert status == 0
-    freed = seen.events[seen.events["kind"] == KINDS.index("free")]
-    resident = [int(size) for size in freed["resident"] if size != 2**64 - 1]
-    assert len(resident) == 61
-    # The first one has the pages of the headers at both ends. Of the forty that are touched those are counted that are
-    # the first, the 17th and the 33rd; what that says holds for eight more, and nothing less than a full block is kept.
-    is_full = [size >= 64 * 1024 for size in resident]
-    assert is_full == [False, *[True] * 40, *[True] * 8, *[False] * 12]
-    assert max(size for size, full in zip(resident, is_full, strict=True) if not full) <= 3 * 4096
-
-
 def test_new_and_delete(programs: Path, tmp_path: Path) -> None:
     status, (seen,) = run(tmp_path, str(programs / "cpp_calls"))
     assert status == 0  # the exception came through
