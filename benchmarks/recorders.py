@@ -1,10 +1,11 @@
 """What recording costs a program, beside other recorders: `python -m benchmarks.recorders --write`.
 
-Each program is run alone and under each recorder that is installed, in turn, in an order drawn anew for each round.
-Ratios are of one round; the table has their medians with exact 95 % intervals. With --write it stands in
-docs/recording.md. Debian has the recorders as heaptrack, and lttng-tools with liblttng-ust-dev. gperftools' tracing
-branch is none of its packages: --gperftools names the folder in which it was built. It traces its own tcmalloc, so it
-is held against the program under that tcmalloc without tracing.
+Each program is run alone and under each recorder that is installed, in turn, in an order drawn anew for each round:
+first with `memtool record`, then with the others in a third as many rounds. Ratios are of one round; the table has
+their medians with exact 95 % intervals. With --write it stands in docs/recording.md. Debian has the recorders as
+heaptrack, and lttng-tools with liblttng-ust-dev. gperftools' tracing branch is none of its packages: --gperftools
+names the folder in which it was built. It traces its own tcmalloc, so it is held against the program under that
+tcmalloc without tracing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,12 @@ HEAPTRACK = Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 LTTNG = "liblttng-ust-libc-wrapper.so"
 ALONE = "alone"
 UNTRACED = "gperftools' tcmalloc, untraced"
+RECORD = "`memtool record`"
+OFTEN = frozenset([ALONE, RECORD])
+"""Differ by so little that it takes many rounds to see how much."""
 _TIMEOUT_S = 300
+_PAUSE_S = 0.3
+"""Before a program starts: what the recorder before it has left to do shares a processor with nobody."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def recorders(gperftools: Path | None) -> list[Recorder]:
     """Return those that are installed, the program alone first."""
     there: list[Recorder] = [
         Alone(),
-        Memtool("`memtool record`"),
+        Memtool(RECORD),
         Memtool("`memtool record --depth 8`", ("--depth", "8")),
         Preloaded("memtool's preload, nobody reads", None),
     ]
@@ -199,46 +205,50 @@ def programs(folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "two threads that only allocate", two_threads(folder)
 
 
-def take_rounds(command: Sequence[str], there: Sequence[Recorder], rounds: int) -> dict[str, list[Took]]:
-    """Return what the program took under each, by round."""
+def take_rounds(command: Sequence[str], there: Sequence[Recorder], rounds: int) -> dict[str, dict[int, Took]]:
+    """Return what the program took under each, by round: first OFTEN, then the others in a third as many rounds."""
+    often = [recorder for recorder in there if recorder.name in OFTEN]
+    seldom = [recorder for recorder in there if recorder.name != RECORD]
+    stages = [often] * (rounds + 1) + [seldom] * (rounds // 3 + 1)
     draw = random.Random(rounds)
-    taken: dict[str, list[Took]] = {recorder.name: [] for recorder in there}
-    for number in range(rounds + 1):
-        for recorder in draw.sample(list(there), len(there)):
+    taken: dict[str, dict[int, Took]] = {recorder.name: {} for recorder in there}
+    for number, stage in enumerate(stages):
+        for recorder in draw.sample(stage, len(stage)):
+            time.sleep(_PAUSE_S)
             with scratch() as folder:
                 usage = recorder.take(command, folder)
-            if number:  # the first one warms up
-                taken[recorder.name].append(usage)
+            if number not in (0, rounds + 1):  # the first ones warm up
+                taken[recorder.name][number] = usage
     return taken
 
 
-def ratio(figures: Sequence[float], base: Sequence[float]) -> str:
-    ratios = [figure / other for figure, other in zip(figures, base, strict=True)]
+def ratio(pairs: Iterable[tuple[float, float]]) -> str:
+    ratios = [figure / base for figure, base in pairs]
     bounds = interval(ratios)
     return f"{median(ratios):.2f}" + (f" ({bounds[0]:.2f} to {bounds[1]:.2f})" if bounds else "")
 
 
-def rows(program: str, taken: Mapping[str, Sequence[Took]], bases: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    events = max((usage.events for usages in taken.values() for usage in usages), default=0)
+def rows(program: str, taken: Mapping[str, Mapping[int, Took]], bases: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    events = max((usage.events for usages in taken.values() for usage in usages.values()), default=0)
     for name, usages in taken.items():
         if name in (ALONE, UNTRACED):
             continue
-        alone = taken[bases[name]]
-        added = median(usage.processor - base.processor for usage, base in zip(usages, alone, strict=True))
+        pairs = [(usage, taken[bases[name]][number]) for number, usage in usages.items()]
+        added = median(usage.processor - base.processor for usage, base in pairs)
         yield (
             program,
             name,
-            ratio([usage.wall for usage in usages], [usage.wall for usage in alone]),
-            ratio([usage.processor for usage in usages], [usage.processor for usage in alone]),
+            ratio((usage.wall, base.wall) for usage, base in pairs),
+            ratio((usage.processor, base.processor) for usage, base in pairs),
             f"{added / events * 1e9:.0f}",
-            f"{median(usage.written_bytes for usage in usages) / events:.2f}",
+            f"{median(usage.written_bytes for usage in usages.values()) / events:.2f}",
         )
         program = ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=45)
     parser.add_argument("--only", default="", help="part of a program's name")
     parser.add_argument("--gperftools", type=Path, help="folder in which its tracing branch was built")
     parser.add_argument("--write", action="store_true", help="write the table into docs/recording.md")
@@ -258,7 +268,8 @@ def main() -> None:
     text = tabulate(table, heads, tablefmt="github", disable_numparse=True)
     when, processors = datetime.datetime.now(datetime.UTC), os.cpu_count()
     text += (
-        f"\n\n{chosen.rounds} rounds, {when:%Y-%m-%d}, {processors} processors, load average {load:.1f} at the start.\n"
+        f"\n\n{chosen.rounds} rounds, other recorders in a third of them, {when:%Y-%m-%d}, {processors} processors, "
+        f"load average {load:.1f} at the start.\n"
     )
     print(text)
     if chosen.write:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from memtool.engine.packing import binding as packing_binding
-from tests.started import without_tuning
+from tests.started import LITTLE_WORK, without_tuning
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden"
@@ -122,7 +122,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(autouse=True)
 def packed_with_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what runs memtool in this process look for a packing for a millisecond: its quality has tests of its own."""
-    monkeypatch.setattr(packing_binding, "pack_image", partial(packing_binding.pack_image, work=1_000_000))
+    monkeypatch.setattr(packing_binding, "pack_image", partial(packing_binding.pack_image, work=LITTLE_WORK))
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,13 @@ import threading
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from io import TextIOWrapper
 from multiprocessing import forkserver, get_context, resource_tracker
 from pathlib import Path
 
 import memtool as package
+from memtool.engine.packing import binding
 
 TUNING = ("MEMTOOL_", "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Beginnings of variables that a developer may have set, and that would change what tests find."""
@@ -39,6 +40,8 @@ _IMPORTED = (
 """Libraries that commands import where they use them, and that begin no thread."""
 _NOT_IMPORTED = ("memtool.__main__", "memtool.cluster.", "memtool.pytest_plugin", "memtool.worker.start")
 """Beginnings of memtool's modules that do something when they are imported, or import a library that does."""
+LITTLE_WORK = 1_000_000
+"""Steps of a search for a packing, about a millisecond: its quality has tests of its own."""
 
 
 def run_memtool(
@@ -190,6 +193,7 @@ def _play(
     sys.orig_argv[:] = words
     sys.argv[:] = [str(Path(package.__file__).with_name("__main__.py")), *words[3:]]
     tempfile.tempdir = None
+    binding.pack_image = partial(binding.pack_image, work=LITTLE_WORK)
     os._exit(_exit_code_of_main())
 
 
