@@ -140,6 +140,20 @@ def two_threads(folder: Path) -> list[str]:
     return [str(folder / "two-threads"), "1000000"]
 
 
+_ON_TWO_THREADS = """
+import sqlite3, sys, threading
+script = open(sys.argv[1]).read()
+threads = [threading.Thread(target=lambda: sqlite3.connect(":memory:").executescript(script)) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def sqlite_on_two_threads(script: Path) -> list[str]:
+    """Return the command of a Python in which two threads run a script of SQL, each on a database of its own."""
+    return ["/usr/bin/python3", "-c", _ON_TWO_THREADS, str(script)]
+
+
 def git_pack(folder: Path) -> list[str]:
     """Return the command of git that packs a repository, on two threads that look for deltas; its history is drawn."""
     draw = random.Random(6)

@@ -30,7 +30,7 @@ from typing import Protocol
 
 from tabulate import tabulate
 
-from benchmarks.harness import ORDERS_SQL, ROOT, cc1, git_pack, scratch, two_threads
+from benchmarks.harness import ORDERS_SQL, ROOT, cc1, git_pack, scratch, sqlite_on_two_threads, two_threads
 from memtool.recorder.preload import Preload
 from memtool.stats.paired import interval
 
@@ -201,6 +201,7 @@ def programs(folder: Path) -> Iterator[tuple[str, list[str]]]:
     (folder / "orders.sql").write_text(ORDERS_SQL.format(rows=30_000), encoding="utf-8")
     yield "sqlite3, 30,000 rows", ["sqlite3", ":memory:", f".read {folder}/orders.sql"]
     yield "cc1 -O2, 40 functions", cc1(folder)
+    yield "sqlite3, on two threads", sqlite_on_two_threads(folder / "orders.sql")
     yield "git pack-objects, two threads", git_pack(folder)
     yield "two threads that only allocate", two_threads(folder)
 
