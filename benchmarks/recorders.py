@@ -42,10 +42,10 @@ ALONE = "alone"
 UNTRACED = "gperftools' tcmalloc, untraced"
 RECORD = "`memtool record`"
 OFTEN = frozenset([ALONE, RECORD])
-"""Differ by so little that it takes many rounds to see how much."""
+"""These differ so little that it takes many rounds to see by how much."""
 _TIMEOUT_S = 300
 _PAUSE_S = 0.3
-"""Before a program starts: what the recorder before it has left to do shares a processor with nobody."""
+"""Before each start, so that nothing which the previous recorder still has to do takes time from the next program."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def main() -> None:
     text = tabulate(table, heads, tablefmt="github", disable_numparse=True)
     when, processors = datetime.datetime.now(datetime.UTC), os.cpu_count()
     text += (
-        f"\n\n{chosen.rounds} rounds, other recorders in a third of them, {when:%Y-%m-%d}, {processors} processors, "
+        f"\n\n{chosen.rounds} rounds, other recorders in a third as many, {when:%Y-%m-%d}, {processors} processors, "
         f"load average {load:.1f} at the start.\n"
     )
     print(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, build_beside_installed
+from tests.started import LITTLE_WORK
 
 WORKLOADS = ("quickstart", "chapter/game-frame")
 # A search in a tree, one by bits, and halves: what vector units and contracted arithmetic could change.
@@ -23,7 +24,7 @@ from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 
-binding.pack_image = functools.partial(binding.pack_image, work=1_000_000)  # as in tests/conftest.py
+binding.pack_image = functools.partial(binding.pack_image, work={work})
 options = BenchOptions(
     workloads={workloads!r},
     allocators={strategies!r},
@@ -44,7 +45,7 @@ print(json.dumps(figures))
 
 
 def figures(out: Path, environment: dict[str, str]) -> object:
-    script = SCRIPT.format(root=str(ROOT), workloads=WORKLOADS, strategies=STRATEGIES, out=str(out))
+    script = SCRIPT.format(root=str(ROOT), work=LITTLE_WORK, workloads=WORKLOADS, strategies=STRATEGIES, out=str(out))
     printed = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
