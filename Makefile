@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test again gate baseline experiment verify lint format native asan tsan soak programs benchmarks recordings docs site links man wheel clean
+.PHONY: bench test again gate baseline experiment verify lint format native asan tsan drivers soak programs benchmarks recordings docs site links man wheel clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -104,6 +104,14 @@ asan: $(VENV)/developing
 tsan: $(VENV)/developing
 	$(BIN)/python -m pytest --numprocesses auto tests/native/test_locked.py tests/native/test_replays.py tests/native/test_counting.py --sanitize
 
+# What asan and tsan drive. They build it themselves where it is missing; what has not changed is not compiled again.
+drivers: export PATH := $(abspath $(BIN)):$(PATH)
+drivers: $(VENV)/tools
+	cmake --preset asan
+	cmake --build --preset asan --parallel $(shell nproc)
+	cmake --preset tsan
+	cmake --build --preset tsan --parallel $(shell nproc)
+
 # SECONDS=600 or OPERATIONS=100M: how long the first part goes on; a minute unless told. Then random graphs on every collector, GRAPH_OPERATIONS each;
 # a persistent heap, killed 1,000 times and shared; the fuzzers, and kills with resume.
 soak: $(VENV)/developing
@@ -155,10 +163,14 @@ clean:
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/pip pyproject.toml constraints.txt
-	$(PIP) uninstall --quiet --yes memtool  # as the distribution was called before it was memtool-bench
+# What compiles the engine.
+$(VENV)/tools: $(VENV)/bin/pip constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt scikit-build-core setuptools-scm
 	$(PIP) install --quiet --constraint constraints.txt cmake ninja
+	touch $@
+
+$(VENV)/installed: $(VENV)/tools pyproject.toml
+	$(PIP) uninstall --quiet --yes memtool  # as the distribution was called before it was memtool-bench
 	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
 	touch $@
 

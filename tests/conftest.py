@@ -67,10 +67,11 @@ def build_tree(directory: Path, target: str, *definitions: str) -> Path:
         capture_output=True,
         env=TOOLS,
     )
-    return _build_target(directory, target)
+    return build_target(directory, target)
 
 
-def _build_target(directory: Path, target: str) -> Path:
+def build_target(directory: Path, target: str) -> Path:
+    """Build a target in a tree that CMake has configured and return the path of what was built."""
     built = subprocess.run(
         ["cmake", "--build", str(directory), "--target", target],
         check=False,
@@ -87,7 +88,7 @@ def build_beside_installed(tmp_path_factory: pytest.TempPathFactory, target: str
     installed = next(ROOT.glob("build/py3-*/build.ninja"), None)
     if installed is not None:
         with FileLock(installed.with_name("tests.lock")):
-            return _build_target(installed.parent, target)
+            return build_target(installed.parent, target)
     with shared_folder(tmp_path_factory, "native") as folder:
         return build_tree(folder, target, QUICKLY_BUILT)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from tests.conftest import build_beside_installed, build_tree, shared_folder
+from tests.conftest import ROOT, TOOLS, build_beside_installed, build_target
 
 BuildDriver = Callable[[str, str], Path]
-"""(driver, sanitizers used under --sanitize) -> the executable."""
+"""(driver, preset of CMakePresets.json that builds it under --sanitize) -> the executable."""
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +20,14 @@ def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Return what builds a driver: tests/native/NAME.cpp with every strategy and adaptor."""
     sanitize = request.config.getoption("--sanitize")
 
-    def build(driver: str, sanitizers: str) -> Path:
+    def build(driver: str, preset: str) -> Path:
         if not sanitize:
             return build_beside_installed(tmp_path_factory, driver)
-        with shared_folder(tmp_path_factory, sanitizers.replace(",", "-")) as folder:
-            return build_tree(
-                folder, driver, "-DMEMTOOL_OPTIMISE=-Og", "-DMEMTOOL_FEW_REPLAYS=ON", f"-DMEMTOOL_SANITIZE={sanitizers}"
-            )
+        tree = ROOT / "build" / preset
+        tree.mkdir(parents=True, exist_ok=True)
+        with FileLock(tree / "tests.lock"):
+            if not (tree / "build.ninja").exists():
+                subprocess.run(["cmake", "--preset", preset], cwd=ROOT, check=True, capture_output=True, env=TOOLS)
+            return build_target(tree, driver)
 
     return build

@@ -24,7 +24,7 @@ DONE = ["check: done", "throughput: done", "footprint: done"]
 
 @pytest.fixture(scope="session")
 def containers(build_driver: BuildDriver) -> Path:
-    return build_driver("containers", "address,undefined")
+    return build_driver("containers", "asan")
 
 
 def image_of(folder: Path, kind: str) -> Path:

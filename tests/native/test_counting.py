@@ -15,4 +15,4 @@ COUNTING = [way for way in WAYS if way.startswith("count-")]
 @pytest.mark.parametrize("way", COUNTING)
 def test_no_count_is_lost(build_driver: BuildDriver, tmp_path: Path, way: str) -> None:
     assert len(COUNTING) == 3
-    assert run(build_driver("kernels", "thread"), tmp_path, way, "tlsf") == [line.format(way=way) for line in DONE]
+    assert run(build_driver("kernels", "tsan"), tmp_path, way, "tlsf") == [line.format(way=way) for line in DONE]

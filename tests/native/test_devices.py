@@ -25,7 +25,7 @@ CUDA = ("cuda-buffer", "cuda-each", "cuda-each-async")
 
 @pytest.fixture(scope="session")
 def kernels(build_driver: BuildDriver) -> Path:
-    return build_driver("kernels", "address,undefined")
+    return build_driver("kernels", "asan")
 
 
 @pytest.fixture(scope="session")

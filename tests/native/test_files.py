@@ -78,7 +78,7 @@ def library(folder: Path, functions: str) -> Path:
 
 @pytest.fixture(scope="session")
 def kernels(build_driver: BuildDriver) -> Path:
-    return build_driver("kernels", "address,undefined")
+    return build_driver("kernels", "asan")
 
 
 def run(

@@ -19,7 +19,7 @@ OPERATIONS = int(os.environ.get("GRAPH_OPERATIONS", "1000000"))
 
 @pytest.fixture(scope="session")
 def graphs(build_driver: BuildDriver) -> Path:
-    return build_driver("graphs", "address,undefined")
+    return build_driver("graphs", "asan")
 
 
 @pytest.mark.parametrize("row", ROWS)

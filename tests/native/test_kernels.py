@@ -35,7 +35,7 @@ def run_kind(driver: Path, folder: Path, kind: str, text: str, way: str, strateg
 
 @pytest.fixture(scope="session")
 def kernels(build_driver: BuildDriver) -> Path:
-    return build_driver("kernels", "address,undefined")
+    return build_driver("kernels", "asan")
 
 
 @pytest.mark.parametrize("strategy", ["arena", "tlsf", "malloc"])

@@ -29,7 +29,7 @@ RECIPES = [
 
 @pytest.fixture(scope="session")
 def hammer(build_driver: BuildDriver) -> Path:
-    return build_driver("hammer", "thread")
+    return build_driver("hammer", "tsan")
 
 
 def run(hammer: Path, operations: int, recipe: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ TYPES, PASSES = 8, 4
 
 @pytest.fixture(scope="session")
 def objects(build_driver: BuildDriver) -> Path:
-    return build_driver("objects", "address,undefined")
+    return build_driver("objects", "asan")
 
 
 @pytest.mark.parametrize(

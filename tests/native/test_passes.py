@@ -52,7 +52,7 @@ SCOPES = 20 + 20 * 2
 
 @pytest.fixture(scope="session")
 def passes(build_driver: BuildDriver) -> Path:
-    return build_driver("passes", "address,undefined")
+    return build_driver("passes", "asan")
 
 
 def skip_what_is_not_replayed(request: pytest.FixtureRequest, name: str) -> None:

@@ -13,7 +13,7 @@ from tests.native.conftest import BuildDriver
 
 @pytest.fixture(scope="session")
 def persistent(build_driver: BuildDriver) -> Path:
-    return build_driver("persistent", "address,undefined")
+    return build_driver("persistent", "asan")
 
 
 def run(*command: str | Path) -> str:

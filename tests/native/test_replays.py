@@ -24,7 +24,7 @@ STRATEGIES = ["malloc", "thread-heaps", "thread-cache", "thread-spans"]
 
 @pytest.fixture(scope="session")
 def replays(build_driver: BuildDriver) -> Path:
-    return build_driver("replays", "thread")
+    return build_driver("replays", "tsan")
 
 
 @pytest.fixture(
@@ -63,4 +63,4 @@ def test_every_pass(build_driver: BuildDriver, tmp_path: Path, recipe: str, requ
     if not request.config.getoption("--sanitize"):
         pytest.skip("without TSan this is test_passes.py::test_passes_on_threads")
     skip_what_is_not_replayed(request, recipe)
-    on_threads(build_driver("passes", "thread"), tmp_path, recipe)
+    on_threads(build_driver("passes", "tsan"), tmp_path, recipe)

@@ -31,7 +31,7 @@ RECIPES = [
 
 @pytest.fixture(scope="session")
 def stress(build_driver: BuildDriver) -> Path:
-    return build_driver("stress", "address,undefined")
+    return build_driver("stress", "asan")
 
 
 def run(stress: Path, operations: int, recipe: str) -> None:

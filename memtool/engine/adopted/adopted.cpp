@@ -112,7 +112,8 @@ std::string adopt(const memtool_allocator* allocator) {
              .uses_region = (table.flags & MEMTOOL_OWN_MEMORY) == 0,
              .thread_safe = (table.flags & MEMTOOL_THREAD_SAFE) != 0,
              .route = CallRoute::pointer};
-  StrategyEntry entry = table.mark != nullptr ? make_entry<ScopedAdoptedHeap>(0) : make_entry<AdoptedHeap>(0);
+  StrategyEntry entry = table.mark != nullptr ? make_entry<ScopedAdoptedHeap, MEMTOOL_INLINED>(0)
+                                              : make_entry<AdoptedHeap, MEMTOOL_INLINED>(0);
   entry.abilities.allocates_zeroed = table.allocate_zeroed != nullptr;
   entry.abilities.reallocates = table.reallocate != nullptr;
   set_adopted(entry);

@@ -65,9 +65,9 @@ const void* inlined_of(std::string_view kind) {
   return nullptr;
 }
 
-template <Strategy S>
+template <Strategy S, bool kInlined>
 StrategyEntry make_entry(int order) {
-  return {
+  StrategyEntry entry{
       .order = order,
       .info = &S::info,
       .abilities = {.allocates_zeroed = AllocatesZeroed<S>,
@@ -76,10 +76,6 @@ StrategyEntry make_entry(int order) {
                     .frees_bare = FreesBare<S>},
       .limits = [](const Parameters& parameters) { return limits_of<S>(parameters); },
       .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
-#ifndef MEMTOOL_HEAPS_ALONE  // takes a fraction of the time to compile; all that is timed calls the heap indirectly
-      .replay = replay_strategy<S>,
-      .inlined = inlined_of<S>,
-#endif
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
       },
@@ -92,6 +88,11 @@ StrategyEntry make_entry(int order) {
         return std::make_unique<MallocOf<S>>(S::info.thread_safe, region, parameters);
       },
   };
+  if constexpr (kInlined) {
+    entry.replay = replay_strategy<S>;
+    entry.inlined = inlined_of<S>;
+  }
+  return entry;
 }
 
 }  // namespace memtool

@@ -157,9 +157,8 @@ void replay_any(const Recipe& recipe, const ReplayRequest& request, ReplayResult
 
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
-#ifndef MEMTOOL_HEAPS_ALONE  // see entry.hpp
-  if (is_inlined(request.pass)) return run_kind<false, Adapted<Outermost>>(recipe, request, result);
-#endif
+  if constexpr (MEMTOOL_INLINED)
+    if (is_inlined(request.pass)) return run_kind<false, Adapted<Outermost>>(recipe, request, result);
   replay_any(recipe, request, result);
 }
 

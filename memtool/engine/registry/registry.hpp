@@ -55,14 +55,19 @@ void register_strategy(const StrategyEntry& entry);
 // The one strategy adopted at run time (engine/adopted/adopted.hpp). It is found by name, but is not among
 // strategies().
 void set_adopted(const StrategyEntry& entry);
-template <Strategy S>
+// Whether strategies and adaptors are compiled into the loops that time them. Tests that time nothing do without, for
+// this takes most of the time to compile: the same loops call the heap indirectly.
+#ifndef MEMTOOL_INLINED
+#define MEMTOOL_INLINED true
+#endif
+template <Strategy S, bool kInlined>
 StrategyEntry make_entry(int order);  // engine/registry/entry.hpp
 
-template <class S, int kOrder, bool kInThisShard>
+template <class S, int kOrder, bool kInThisShard, bool kInlined>
 struct Registration {
   Registration() {
     static_assert(Strategy<S>);
-    if constexpr (kInThisShard) register_strategy(make_entry<S>(kOrder));
+    if constexpr (kInThisShard) register_strategy(make_entry<S, kInlined>(kOrder));
   }
 };
 
