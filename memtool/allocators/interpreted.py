@@ -13,8 +13,9 @@ import mmap
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Protocol
 
 from memtool.allocators.parameters import Parameter
@@ -131,16 +132,24 @@ def _lacking(cls: type[Any]) -> list[str]:
     return [method for method in NEEDED if not callable(getattr(cls, method, None))]
 
 
+class _AsItStands(SourceFileLoader):
+    """Compiles the file anew: what Python has kept may be of another text of the same size and second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _file(path: Path) -> ModuleType:
     # As for a script, files in the same folder can be imported.
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise LoadError("is not a Python file")
+    loader = _AsItStands(path.stem, str(path))
+    spec = importlib.util.spec_from_loader(path.stem, loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # dataclasses and pickle look up their module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except SyntaxError as problem:
         raise LoadError(f"line {problem.lineno}: {last_line(problem)}") from None
     except BaseException as problem:  # a file may call sys.exit

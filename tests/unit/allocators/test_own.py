@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,15 @@ def test_parameters_of_a_python_class(write: Write) -> None:
     assert refusal(path, ("step", "65")) == ":step=65: step: must be from 1 to 64, is 65"
     assert refusal(path, ("step", "13")) == ":step=13: step: thirteen is refused"
     assert refusal(path, ("jump", "1")) == f":jump=1: {path} has no parameter 'jump', only step (1 to 64)"
+
+
+def test_a_file_that_is_edited_within_a_second_is_not_what_it_was(write: Write) -> None:
+    path = write(HEAP)
+    assert refusal(f"{path}:Heap", ("step", "65")).endswith("must be from 1 to 64, is 65")
+    times = path.stat()
+    os.utime(write(HEAP.replace("maximum=64", "maximum=32")), ns=(times.st_atime_ns, times.st_mtime_ns))
+    own.descriptions_of.cache_clear()  # as for another process
+    assert refusal(f"{path}:Heap", ("step", "65")).endswith("must be from 1 to 32, is 65")
 
 
 def test_files_that_are_not_there_or_never_end(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
