@@ -48,10 +48,10 @@ def lay_out(text: str, folder: Path) -> None:
         (folder / "docs").symlink_to(ROOT / "docs")
 
 
-def renewed(text: str, folder: Path) -> str:
-    """Return the page with the output of its commands, run in this folder."""
+def renewed(text: str, folder: Path, tools: Path = Path(sys.executable).parent) -> str:
+    """Return the page with the output of its commands, run in this folder with the memtool of another one."""
     lay_out(text, folder)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "120"}
 
     def run(block: re.Match[str]) -> str:
         script = "\n".join(commands(block[1])) + "\nwait\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.started import shell_memtool
 
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKLOAD = """\
@@ -85,10 +87,9 @@ def installed(runner: Runner) -> Runner:
     """Put the memtool under test where the first step would install it."""
     bin_folder = runner.folder / "temp/memtool-venv/bin"
     bin_folder.mkdir(parents=True)
-    (bin_folder / "memtool").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtool "$@"\n')
     (bin_folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    for path in bin_folder.iterdir():
-        path.chmod(0o755)
+    (bin_folder / "python").chmod(0o755)
+    shutil.copy(shell_memtool(), bin_folder)
     return runner
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.report.plots import pictures
 from memtool.run import bench
+from tests.started import shell_memtool
 
 WORKLOAD = """
 name: small
@@ -64,9 +64,7 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
 def test_a_reader_that_has_seen_enough_costs_no_report(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(WORKLOAD, encoding="utf-8")
     arguments = "bench small.yaml -a tlsf --passes footprint --blocks 1 --no-plots --report -o out"
-    with subprocess.Popen(
-        [sys.executable, "-m", "memtool", *arguments.split()], cwd=tmp_path, stdout=subprocess.PIPE
-    ) as started:
+    with subprocess.Popen([shell_memtool(), *arguments.split()], cwd=tmp_path, stdout=subprocess.PIPE) as started:
         assert started.stdout is not None
         started.stdout.close()
     assert (tmp_path / "out/report.html").is_file()

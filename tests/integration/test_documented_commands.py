@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, shared_folder
-from tests.started import run_memtool
+from tests.started import run_memtool, shell_memtool
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {
@@ -66,11 +66,11 @@ _KNOWN = frozenset(
     ]
 )
 REDUCED = """\
-#!{python}
+#!{python} -SI
 import os, sys
 STORED = {stored!r}
 {function}
-os.execv(sys.executable, [sys.executable, "-m", "memtool", *reduced(sys.argv[1:])])
+os.execv(os.environ["WHOLE"], ["memtool", *reduced(sys.argv[1:])])
 """
 """The ``memtool`` that a shell finds."""
 STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes throughput,latency,footprint"
@@ -166,6 +166,7 @@ def words_of(command: str) -> list[str] | None:
 def run(folder: Path, command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
     environment = {**environment, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment["WHOLE"] = str(shell_memtool())
     words = words_of(command)
     if words is not None and words[0] == "memtool":
         return run_memtool(*reduced(words[1:]), environment=environment, folder=folder)
@@ -209,7 +210,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
         # Recorded, for a trace that is replayed at its pace has to know it.
         done = run(made, "memtool record -o app.parquet -- ./app", memtool_environment)
         assert done.returncode == 0, done.stderr
-        done = run(made, f"{sys.executable} -m memtool {STORED} --no-plots -o results/A", memtool_environment)
+        done = run(made, f"$WHOLE {STORED} --no-plots -o results/A", memtool_environment)
         assert done.returncode == 0, done.stderr
         shutil.copytree(made / "results/A", made / "results/B")
         for command in UPDATES:
@@ -305,7 +306,7 @@ def test_the_comparison_that_the_readme_shows_is_in_the_words_that_are_written(
     shutil.copytree(prepared, folder)
     command = "memtool check quickstart --against tlsf --candidate half-fit"
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
-    done = run(folder, f"{sys.executable} -m {command} --blocks 6 --no-plots", memtool_environment)
+    done = run(folder, f"$WHOLE {command.partition(' ')[2]} --blocks 6 --no-plots", memtool_environment)
     lines = done.stdout.splitlines()
     header = next(line for line in lines if line.startswith("metric "))
     for column in re.split(r"  +", next(line for line in sample if line.startswith("metric "))):

@@ -18,23 +18,18 @@ from memtool.recorder import traces
 from memtool.workload.sources import trace_file
 from memtool.workload.sources.source import Ending
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
-
-MEMTOOL = (sys.executable, "-m", "memtool")
-
-
-def memtool(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MEMTOOL, *words], capture_output=True, text=True, cwd=folder, timeout=300, check=False)
+from tests.started import run_memtool
 
 
 def test_a_program_is_recorded_inspected_and_replayed(programs: Path, tmp_path: Path) -> None:  # noqa: F811
-    done = memtool("record", "--", str(programs / "every_function"), folder=tmp_path)
+    done = run_memtool("record", "--", str(programs / "every_function"), folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     lines = done.stderr.splitlines()
     assert lines[0].startswith("memtool: the program ended with status 0 after ")
     # 10 allocations, 10 frees, a reallocation and a request that was refused.
     assert lines[3].split()[:8] == ["1", "every_function", "22", "1", "105", "KiB", "1.00", "MiB"]
     assert "process 1: 1 request refused by the allocator" in done.stderr
-    said = json.loads(memtool("inspect", "every_function.parquet", "--format", "json", folder=tmp_path).stdout)
+    said = json.loads(run_memtool("inspect", "every_function.parquet", "--format", "json", folder=tmp_path).stdout)
     assert said["trace"]["operations"] == 21
     assert said["trace"]["allocations"] == 10
     assert said["trace"]["reallocations"] == 1
@@ -42,7 +37,7 @@ def test_a_program_is_recorded_inspected_and_replayed(programs: Path, tmp_path: 
     assert said["trace"]["peak_live_bytes"] == 107467
     assert said["trace"]["largest_alignment"] == 4096
     run = ("bench", "every_function.parquet", "-a", "glibc,tlsf", "--blocks", "1", "--passes", "check,footprint")
-    assert memtool(*run, "--no-plots", "-o", "run", folder=tmp_path).returncode == 0
+    assert run_memtool(*run, "--no-plots", "-o", "run", folder=tmp_path).returncode == 0
 
 
 def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -90,7 +85,7 @@ def test_columns_that_are_not_wanted_are_not_there(programs: Path, tmp_path: Pat
 
 def test_an_anonymous_trace_says_nothing_of_the_machine(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     program = programs / "every_function"
-    memtool("record", "-q", "--anonymous", "-o", "app.parquet", "--", str(program), "secret", folder=tmp_path)
+    run_memtool("record", "-q", "--anonymous", "-o", "app.parquet", "--", str(program), "secret", folder=tmp_path)
     metadata = trace_file.load(tmp_path / "app.parquet").metadata
     assert (metadata["name"], metadata["program"]) == ("every_function", "every_function")
     written = json.dumps(metadata)
@@ -99,13 +94,13 @@ def test_an_anonymous_trace_says_nothing_of_the_machine(programs: Path, tmp_path
 
 def test_a_program_goes_by_the_name_that_it_was_started_as(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "other").symlink_to(programs / "every_function")
-    assert memtool("record", "-q", "--", str(tmp_path / "other"), folder=tmp_path).returncode == 0
+    assert run_memtool("record", "-q", "--", str(tmp_path / "other"), folder=tmp_path).returncode == 0
     trace = trace_file.load(tmp_path / "other.parquet")
     assert (trace.name, trace.metadata["program"]) == ("other", str((programs / "every_function").resolve()))
 
 
 def test_the_summary_as_json(programs: Path, tmp_path: Path) -> None:  # noqa: F811
-    done = memtool("record", "--format", "json", "--", str(programs / "every_function"), folder=tmp_path)
+    done = run_memtool("record", "--format", "json", "--", str(programs / "every_function"), folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     said = json.loads(done.stderr)
     (process,) = said["processes"]
@@ -119,8 +114,8 @@ def test_the_summary_as_json(programs: Path, tmp_path: Path) -> None:  # noqa: F
 
 
 def test_the_end_of_the_program_is_memtools_own(tmp_path: Path) -> None:
-    assert memtool("record", "-q", "--", "sh", "-c", "exit 42", folder=tmp_path).returncode == 42
-    done = memtool("record", "--", "sh", "-c", "kill -9 $$", folder=tmp_path)
+    assert run_memtool("record", "-q", "--", "sh", "-c", "exit 42", folder=tmp_path).returncode == 42
+    done = run_memtool("record", "--", "sh", "-c", "kill -9 $$", folder=tmp_path)
     assert done.returncode == 128 + 9
     assert done.stderr.startswith("memtool: the program ended with signal 9 after ")
 
@@ -130,14 +125,26 @@ def test_what_a_killed_memtool_had_written_can_be_read(
     tmp_path: Path,
 ) -> None:
     process = subprocess.Popen(
-        [*MEMTOOL, "record", "-o", "app.parquet", "--", str(programs / "counts_calls"), "counts", "2", "0"],
+        [
+            sys.executable,
+            "-m",
+            "memtool",
+            "record",
+            "-o",
+            "app.parquet",
+            "--",
+            str(programs / "counts_calls"),
+            "counts",
+            "2",
+            "0",
+        ],
         cwd=tmp_path,
         start_new_session=True,
     )
     try:
         while not list(tmp_path.glob("app.parquet.recording/*")):
             time.sleep(0.01)
-        second = memtool("record", "-o", "app.parquet", "--", "true", folder=tmp_path)
+        second = run_memtool("record", "-o", "app.parquet", "--", "true", folder=tmp_path)
         assert (second.returncode, second.stderr) == (
             2,
             "memtool: app.parquet: another memtool is recording into it\n",
@@ -146,7 +153,7 @@ def test_what_a_killed_memtool_had_written_can_be_read(
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     # What one that was killed has left is in nobody's way.
-    assert memtool("record", "-q", "-o", "app.parquet", "--", "ls", folder=tmp_path).returncode == 0
+    assert run_memtool("record", "-q", "-o", "app.parquet", "--", "ls", folder=tmp_path).returncode == 0
     assert trace_file.load(tmp_path / "app.parquet").metadata["program"].endswith("/ls")
 
 
@@ -159,7 +166,7 @@ def test_what_a_killed_memtool_had_written_can_be_read(
     ],
 )
 def test_what_cannot_be_recorded_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    done = memtool("record", *words, folder=tmp_path)
+    done = run_memtool("record", *words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {said}\n")
 
 
@@ -204,7 +211,7 @@ def test_what_the_allocator_ends_is_recorded_up_to_then(programs: Path, tmp_path
     ],
 )
 def test_how_a_program_ended_without_its_destructors(command: str, said: str, tmp_path: Path) -> None:
-    done = memtool("record", "--", "sh", "-c", command, folder=tmp_path)
+    done = run_memtool("record", "--", "sh", "-c", command, folder=tmp_path)
     (line,) = [line for line in done.stderr.splitlines() if line.endswith("every call before that is there")]
     assert line in (f"process {number}: {said}; every call before that is there" for number in (1, 2))
 

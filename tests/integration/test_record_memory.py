@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ import pytest
 from memtool.host import machine
 from memtool.recorder import traces
 from memtool.recorder.memory import Memory, memory
-from tests.integration.test_record import MEMTOOL
 from tests.integration.test_recorder import check_counts, counted, programs, read, recorded  # noqa: F401  # a fixture
 
 SHARED = Path("/dev/shm")
@@ -125,7 +125,19 @@ def test_what_a_killed_memtool_has_left_is_removed_by_the_next(
     tmp_path: Path,
 ) -> None:
     process = subprocess.Popen(
-        [*MEMTOOL, "record", "-o", "app.parquet", "--", str(programs / "counts_calls"), "counts", "2", "0"],
+        [
+            sys.executable,
+            "-m",
+            "memtool",
+            "record",
+            "-o",
+            "app.parquet",
+            "--",
+            str(programs / "counts_calls"),
+            "counts",
+            "2",
+            "0",
+        ],
         cwd=tmp_path,
         start_new_session=True,
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from memtool.recorder import traces
-from tests.integration.test_record import memtool
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+from tests.started import run_memtool
 
 THREADS, BLOCKS = 400, 400 * 20 * 5
 PAST = "it ended past the C library, or went on as a program that was not recorded; every call before that is there"
@@ -68,6 +68,6 @@ def test_what_takes_no_recorder_is_refused(tmp_path: Path) -> None:
         "other": "runs as another user (setuid): the dynamic linker preloads nothing then",
     }
     for name, reason in reasons.items():
-        done = memtool("record", "--", f"./{name}", folder=tmp_path)
+        done = run_memtool("record", "--", f"./{name}", folder=tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {name}: {reason}\n")
     assert not list(tmp_path.glob("*.parquet*"))

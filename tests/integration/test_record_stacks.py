@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,29 +14,25 @@ import pytest
 from memtool.workload.sources import trace_file
 from memtool.workload.sources.source import Ending
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+from tests.started import run_memtool
 
 pq: Any = pytest.importorskip("pyarrow.parquet")
 MADE = platform.machine() == "x86_64"
 """Whether the program makes code of its own while it runs."""
 
 
-def memtool(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "memtool", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
-
-
 @pytest.fixture(scope="module")
 def folder(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """Return a folder with a trace, and what was said when it was made."""
     folder = tmp_path_factory.mktemp("stacks")
-    done = memtool("record", "--depth", "4", "--", str(programs / "call_chains"), folder=folder)
+    done = run_memtool("record", "--depth", "4", "--", str(programs / "call_chains"), folder=folder)
     assert done.returncode == 3
     (folder / "said").write_text(done.stderr, encoding="utf-8")
     return folder
 
 
 def test_chains_of_calls_are_those_of_the_program(folder: Path) -> None:
-    said = json.loads(memtool("inspect", "call_chains.parquet", "--format", "json", folder=folder).stdout)
+    said = json.loads(run_memtool("inspect", "call_chains.parquet", "--format", "json", folder=folder).stdout)
 
     def names(frames: list[int]) -> str:
         known = (said["symbols"].get(f"{frame:#x}", "?") for frame in frames)
@@ -79,7 +73,9 @@ def test_each_stack_is_written_once(folder: Path) -> None:
 
 
 def test_a_stretch_keeps_the_stacks_that_it_names(folder: Path) -> None:
-    done = memtool("import", "call_chains.parquet", "-o", "part.parquet", "--skip", "61", "--take", "40", folder=folder)
+    done = run_memtool(
+        "import", "call_chains.parquet", "-o", "part.parquet", "--skip", "61", "--take", "40", folder=folder
+    )
     assert done.returncode == 0, done.stderr
     (rows, *_) = trace_file.load(folder / "part.parquet").portions(Ending())
     assert rows.stacks is not None
@@ -89,7 +85,7 @@ def test_a_stretch_keeps_the_stacks_that_it_names(folder: Path) -> None:
 
 
 def test_text_shows_stacks_with_names(folder: Path) -> None:
-    text = memtool("inspect", "call_chains.parquet", folder=folder).stdout
+    text = run_memtool("inspect", "call_chains.parquet", folder=folder).stdout
     lines = [" ".join(line.split()) for line in text.splitlines()]
     at = next(
         number
@@ -104,7 +100,7 @@ def test_text_shows_stacks_with_names(folder: Path) -> None:
 
 
 def test_depth_and_no_callers_contradict_each_other(tmp_path: Path) -> None:
-    done = memtool("record", "--depth", "2", "--no-callers", "--", "true", folder=tmp_path)
+    done = run_memtool("record", "--depth", "2", "--no-callers", "--", "true", folder=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
         "memtool: --depth: cannot be used with --no-callers, which leaves call sites out\n",

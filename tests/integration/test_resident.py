@@ -7,8 +7,6 @@ block, memcpy from the old one, operator delete of it; realloc and memset.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from memtool.allocators.system import why_missing
 from tests.conftest import ROOT
+from tests.started import run_memtool
 
 KEPT = "allocations: {count}\ntouch: all\nobjects: [{{size: 64, lifetime: forever}}]\nphases: [{{ramp: 100%}}]\n"
 GROWING = """
@@ -50,25 +49,13 @@ def peaks(
     (folder / "growing.yaml").write_text(GROWING)
     (folder / "zeroed.yaml").write_text(ZEROED)
     workloads = ("kept-1000.yaml", "kept-4000.yaml", "growing.yaml", "zeroed.yaml")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "memtool", "bench", *workloads),
-            *(
-                "-a",
-                ",".join(["new-delete", *ADAPTED, *MALLOCS]),
-                "--passes",
-                "footprint",
-                "--blocks",
-                "1",
-                "--no-plots",
-            ),
-            *("-o", "out"),
-        ],
-        cwd=folder,
-        env={**memtool_environment, "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
+    allocators = ",".join(["new-delete", *ADAPTED, *MALLOCS])
+    done = run_memtool(
+        *("bench", *workloads, "-a", allocators, "--passes", "footprint", "--blocks", "1", "--no-plots", "-o", "out"),
+        environment={**memtool_environment, "PYTHONPATH": str(ROOT)},
+        folder=folder,
     )
+    assert done.returncode == 0, done.stderr
     cells = json.loads((folder / "out/run.json").read_text())["cells"]
     assert {cell["status"] for cell in cells} == {"ok"}
     return {(cell["workload"], cell["allocator"]): cell["metrics"]["peak_resident_bytes"]["value"] for cell in cells}
@@ -121,16 +108,11 @@ def test_what_calloc_clears_is_resident_and_what_it_knows_to_be_clear_is_not(
 def test_a_check_of_peaks_says_what_plain_programs_say(tmp_path: Path, memtool_environment: Mapping[str, str]) -> None:
     # 45.7 and 46.3 MiB: -1.4 %, where figures taken between operations alone said -40 %.
     (tmp_path / "growing.yaml").write_text(GROWING)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "memtool", "check", "growing.yaml", "--metric", "peak_resident_bytes"),
-            *("--against", "tcmalloc", "--candidate", "new-delete", "--blocks", "7", "--format", "json", "-o", "out"),
-        ],
-        cwd=tmp_path,
-        env={**memtool_environment, "PYTHONPATH": str(ROOT)},
-        check=False,
-        capture_output=True,
-        text=True,
+    done = run_memtool(
+        *("check", "growing.yaml", "--metric", "peak_resident_bytes", "--against", "tcmalloc"),
+        *("--candidate", "new-delete", "--blocks", "7", "--format", "json", "-o", "out"),
+        environment={**memtool_environment, "PYTHONPATH": str(ROOT)},
+        folder=tmp_path,
     )
     (result,) = json.loads(done.stdout)["comparisons"]
     assert (result["metric"], result["base"], result["head"]) == ("peak_resident_bytes", "tcmalloc", "new-delete")

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from tests.conftest import ROOT
+from tests.started import shell_memtool
 
 PAGE = ROOT / "docs/your-own-allocator.md"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,7 +47,7 @@ def roads() -> dict[str, list[tuple[str, str]]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that holds every file of the page, and a bin with what its commands call."""
+    """Return the folder that holds every file of the page, and a bin with what its commands call but memtool."""
     made = tmp_path_factory.mktemp("page")
     for language, text in (block for blocks in roads().values() for block in blocks):
         if language != "sh":
@@ -57,10 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commands = made / "bin"
     commands.mkdir()
     (commands / "pip").write_text(PIP.format(python=sys.executable))
-    (commands / "memtool").write_text(f'#!/bin/sh\nexec {sys.executable} -m memtool "$@"\n')
     (commands / "python3").symlink_to(sys.executable)
-    for item in ("pip", "memtool"):
-        (commands / item).chmod(0o755)
+    (commands / "pip").chmod(0o755)
     return made
 
 
@@ -77,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_road(title: str, allocators: list[str], folder: Path, memtool_environment: dict[str, str]) -> None:
     environment = {
         **memtool_environment,
-        "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{folder / 'bin'}:{shell_memtool().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": f"{folder / 'site'}:{ROOT}",
         "MEMTOOL": str(ROOT),
     }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import shlex
 import subprocess
 import sys
-from multiprocessing import forkserver
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests import started
-from tests.started import run_memtool
+from tests.started import run_memtool, server, shell_memtool
 
 SHOWN = (
     "env | sort; pwd; ulimit -a; ls /proc/self/fd; readlink /proc/self/fd/0; nice;"
@@ -118,25 +117,49 @@ def test_one_that_is_late_is_killed(environment: dict[str, str], tmp_path: Path)
     late(tmp_path, "import time\nwhile True: time.sleep(9)")
     with pytest.raises(subprocess.TimeoutExpired):
         run_memtool(*LATE, environment=environment, folder=tmp_path, timeout=0.1)
-    assert multiprocessing.active_children() == []
+    assert psutil.Process(server()[0]).children() == []
 
 
 def test_the_server_can_be_forked(environment: dict[str, str], tmp_path: Path) -> None:
     """It has no thread, which a fork would lose, no engine, which each process chooses, and no file of a test."""
     assert run_memtool("--version", environment=environment, folder=tmp_path).returncode == 0
-    server = Path(f"/proc/{forkserver._forkserver._forkserver_pid}")  # type: ignore[attr-defined]
-    assert len(list((server / "task").iterdir())) == 1
-    mapped = (server / "maps").read_text()
+    process = Path(f"/proc/{server()[0]}")
+    assert len(list((process / "task").iterdir())) == 1
+    mapped = (process / "maps").read_text()
     assert "scipy" in mapped
     assert "libmemtool" not in mapped
-    assert (server / "cwd").readlink() == Path("/")
-    opened = [str(entry.readlink()) for entry in (server / "fd").iterdir() if int(entry.name) > 2]
+    assert (process / "cwd").readlink() == Path("/")
+    opened = [str(entry.readlink()) for entry in (process / "fd").iterdir() if int(entry.name) > 2]
     assert [path for path in opened if path.startswith("/") and path != os.devnull] == []
 
 
-def test_what_only_a_start_can_obey_is_started(
-    memtool_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(started, "_run", None)
-    environment = {**memtool_environment, "PYTHONHASHSEED": "1"}
-    assert run_memtool("list", "metrics", environment=environment, folder=tmp_path).returncode == 0
+def test_what_only_a_start_can_obey_is_started(environment: dict[str, str], tmp_path: Path) -> None:
+    late(tmp_path, "raise SystemExit(hash('memtool') & 0x7F)")
+    forked, real = both(*LATE, environment={**environment, "PYTHONHASHSEED": "1"}, folder=tmp_path)
+    assert forked == real
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("memtool list alocators", 2),
+        ("echo no-such | memtool run -a glibc -- cat >&2", 0),
+        ("memtool run -a glibc -- sh -c 'exit 42' && memtool list metrics", 42),
+        ("memtool list metrics | tail -1", 0),
+    ],
+)
+def test_a_shell_finds_the_same_memtool(line: str, code: int, environment: dict[str, str], tmp_path: Path) -> None:
+    real = f'memtool() {{ {shlex.quote(sys.executable)} -m memtool "$@"; }}; {line}'
+    environment["PATH"] = f"{shell_memtool().parent}:{environment['PATH']}"
+    first, second = (
+        subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+        for text in (line, real)
+    )
+    assert (first.returncode, first.stdout, first.stderr) == (code, second.stdout, second.stderr)
+    assert second.returncode == code
+
+
+def test_a_shell_hears_of_a_signal(environment: dict[str, str], tmp_path: Path) -> None:
+    late(tmp_path, "import os\nos.kill(os.getpid(), 9)")
+    ended = subprocess.run([shell_memtool(), *LATE], env=environment, cwd=tmp_path, check=False)
+    assert ended.returncode == -9
