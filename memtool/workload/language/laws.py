@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -179,9 +180,14 @@ class _Forms:
         return {"anyOf": [*numbers, *({"const": word} for word in self.words), _inlined(self.law)]}
 
 
+@cache
+def _published(law: type[Law[Any]]) -> dict[str, Any]:
+    return TypeAdapter(law).json_schema(by_alias=True)
+
+
 def _inlined(law: type[Law[Any]]) -> dict[str, Any]:
     """Return the JSON Schema of a law without $defs, so that it is self-contained in each of its many places."""
-    schema = TypeAdapter(law).json_schema(by_alias=True)
+    schema = dict(_published(law))
     definitions = schema.pop("$defs", {})
 
     def resolve(node: Any) -> Any:  # noqa: ANN401  # JSON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -16,10 +17,20 @@ from memtool.workload.language.loader import load_workload
 from memtool.workload.language.schema import Workload, json_schema
 from memtool.workload.trace import shipped
 
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
-OF_ANY_KIND = jsonschema.Draft202012Validator(of_any_kind())
 OF_EVENTS = [name for name, path in shipped().items() if kind_of(path) == FIRST]
 OBJECT = {"size": 64, "lifetime": 10}
+
+
+@cache
+def events_validator() -> jsonschema.Draft202012Validator:
+    """Return what validates workloads of events."""
+    return jsonschema.Draft202012Validator(json_schema())
+
+
+@cache
+def any_kind_validator() -> jsonschema.Draft202012Validator:
+    """Return what validates workloads of all kinds."""
+    return jsonschema.Draft202012Validator(of_any_kind())
 
 
 def as_json(content: object) -> object:
@@ -34,13 +45,13 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_the_schema_accepts_every_shipped_workload(name: str) -> None:
-    OF_ANY_KIND.validate(as_json(yaml.safe_load(shipped()[name].read_text())))
+    any_kind_validator().validate(as_json(yaml.safe_load(shipped()[name].read_text())))
 
 
 @pytest.mark.parametrize("name", OF_EVENTS)
 def test_the_effective_form_is_the_same_workload(name: str) -> None:
     effective = load_workload(shipped()[name]).effective()
-    VALIDATOR.validate(as_json(effective))
+    events_validator().validate(as_json(effective))
     again = Workload.model_validate(effective)
     assert again.effective() == effective
 
@@ -57,16 +68,16 @@ def test_the_effective_form_is_the_same_workload(name: str) -> None:
 def test_arrivals_are_written_as_they_are_read(arrivals: dict[str, Any]) -> None:
     content = {"name": "a", "allocations": 9, "objects": [OBJECT], "arrivals": arrivals}
     effective = Workload.model_validate(content).effective()
-    VALIDATOR.validate(content)
-    VALIDATOR.validate(as_json(effective))
+    events_validator().validate(content)
+    events_validator().validate(as_json(effective))
     assert Workload.model_validate(effective).arrivals == Workload.model_validate(content).arrivals
 
 
 def test_marks_are_written_as_they_are_read() -> None:
     content = {"name": "a", "allocations": 900, "objects": [OBJECT], "marks": {"b": "12.5%", "a": 8, "c": "0.8k"}}
     effective = Workload.model_validate(content).effective()
-    VALIDATOR.validate(content)
-    VALIDATOR.validate(as_json(effective))
+    events_validator().validate(content)
+    events_validator().validate(as_json(effective))
     assert list(effective["marks"].items()) == [("b", "12.5%"), ("a", 8), ("c", 800)]
     assert Workload.model_validate(effective).moments == {"a": 8, "b": 112, "c": 800}
 
@@ -100,7 +111,7 @@ def test_every_default_is_written_out() -> None:
 @pytest.mark.parametrize("size", [64, 0, "64", "4KiB", "1.5MiB", {"uniform": [0, "4KiB"]}, {"choice": {"4KiB": 1}}])
 def test_short_forms_are_accepted(size: object) -> None:
     content = {"name": "a", "allocations": "2M", "objects": [{**OBJECT, "size": size}]}
-    VALIDATOR.validate(content)
+    events_validator().validate(content)
     Workload.model_validate(content)
 
 
@@ -127,7 +138,7 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("content", WRONG.values(), ids=WRONG)
 def test_the_schema_refuses_what_the_loader_refuses(content: dict[str, Any]) -> None:
     whole = {"name": "a", "allocations": 10, **content}
-    assert not VALIDATOR.is_valid(whole)
+    assert not events_validator().is_valid(whole)
     with pytest.raises(ValueError, match="validation error"):
         Workload.model_validate(whole)
 
