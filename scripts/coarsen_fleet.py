@@ -10,6 +10,7 @@ objects and rate together.
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -44,26 +45,29 @@ def read(path: Path) -> list[Row]:
 def coarsen(rows: list[Row], most: int = MOST_ROWS) -> list[Row]:
     """Return at most ``most`` rows with the same totals of rate, live objects and live bytes."""
     # A size that is worth several bands fills one and leaves the others empty, so more bands than rows can be had.
-    coarse = into_bands(rows, most)
+    places = middles(rows)
+    coarse = into_bands(rows, places, most)
     for bands in range(most, 6 * most, most // 10):
-        finer = into_bands(rows, bands)
+        finer = into_bands(rows, places, bands)
         if len(finer) <= most:
             coarse = finer
-    return coarse
+    return [merge(band) for band in coarse]
 
 
-def into_bands(rows: list[Row], most: int) -> list[Row]:
-    """Return one row for each of ``most`` bands of equal weight that holds any."""
+def middles(rows: list[Row]) -> list[Fraction]:
+    """Return where the middle of each row's weight is among all of them, from 0 to 1."""
     totals = [sum((row[1] for row in rows), Fraction(0)), sum((row[2] for row in rows), Fraction(0))]
     totals.append(sum((row[0] * row[2] for row in rows), Fraction(0)))
+    weights = [(row[1] / totals[0] + row[2] / totals[1] + row[0] * row[2] / totals[2]) / 3 for row in rows]
+    return [end - weight / 2 for end, weight in zip(itertools.accumulate(weights), weights, strict=True)]
+
+
+def into_bands(rows: list[Row], places: list[Fraction], most: int) -> list[list[Row]]:
+    """Return the rows of each of ``most`` bands of equal weight that holds any: a row's middle falls into its band."""
     bands: list[list[Row]] = [[] for _ in range(most)]
-    share = Fraction(0)
-    for row in rows:
-        weight = (row[1] / totals[0] + row[2] / totals[1] + row[0] * row[2] / totals[2]) / 3
-        # A row belongs to the band that its middle falls into.
-        bands[min(int((share + weight / 2) * most), most - 1)].append(row)
-        share += weight
-    return [merge(band) for band in bands if band]
+    for row, place in zip(rows, places, strict=True):
+        bands[min(int(place * most), most - 1)].append(row)
+    return [band for band in bands if band]
 
 
 def merge(band: list[Row]) -> Row:

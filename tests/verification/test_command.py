@@ -31,9 +31,9 @@ def test_the_exit_code_says_whether_all_that_ran_is_reproduced(
 
 
 def test_one_row_by_its_number() -> None:
-    outcome = CliRunner().invoke(command.main, ["7"])
+    outcome = CliRunner().invoke(command.main, ["3"])
     assert outcome.exit_code == 0
-    assert "Moffitt 2023" in outcome.output
+    assert "Peterson, Norman 1977" in outcome.output
     assert "Knuth" not in outcome.output
 
 

@@ -50,6 +50,7 @@ def _ratios(cell: Mapping[tuple[str, str], float]) -> Iterator[float]:
             yield math.log(cell[block, "1"] / cell[block, "0"])
 
 
+@cache
 def quiet() -> list[str]:
     return [name for name, effects in recorded().items() if paired.scatter(effects) <= QUIET]
 
