@@ -45,9 +45,9 @@ class Traits:
     on_region: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A live block, what it was asked for with, and the pattern that was written to it."""
+    """A live block, what it was asked for with, and the pattern that was written to it; equal to itself alone."""
 
     offset: int
     size: int
@@ -220,7 +220,9 @@ class HeapMachine(RuleBasedStateMachine):
         self.heap.deallocate(block.offset, block.size, block.alignment)
 
     def _leave(self, block: Block) -> None:
-        self.spans.remove((block.offset, block.end))
+        span = (block.offset, block.end)
+        place = bisect(self.spans, span) - 1
+        assert self.spans.pop(place) == span
         self.frames[-1].remove(block)
 
     def _enter(self, offset: int, size: int, alignment: int) -> None:

@@ -216,14 +216,18 @@ class Heap:
 
     def stats(self) -> dict[str, int | None]:
         """Return the strategy's figures in bytes and blocks; None for figures that it does not report."""
+        figures = self._figures()
+        return {name: _known(getattr(figures, name)) for name, *_ in _HeapFigures._fields_}
+
+    def _figures(self) -> _HeapFigures:
         figures = _HeapFigures()
         self._library.memtool_heap_figures(self._heap, ctypes.byref(figures))
-        return {name: _known(getattr(figures, name)) for name, *_ in _HeapFigures._fields_}
+        return figures
 
     @property
     def footprint(self) -> int:
         """Return the bytes that the strategy has taken from its region."""
-        size = self.stats()["footprint"]
+        size = _known(self._figures().footprint)
         assert size is not None
         return size
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,16 +40,19 @@ Texts = dict[str, list[str]]
 
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> Texts:
-    """Return what is written in each plot that is saved, by the name of its file."""
-    return _spied(monkeypatch)
+    """Return what is written in each plot, by the name of its file; the plots are laid out and not saved."""
+
+    def lay_out(figure: Figure, *_: object, **__: object) -> None:
+        figure.draw_without_rendering()
+
+    return _spied(monkeypatch, lay_out)
 
 
-def _spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    result: dict[str, list[str]] = {}
-    save = Figure.savefig
+def _spied(monkeypatch: pytest.MonkeyPatch, save: Callable[..., None]) -> Texts:
+    result: Texts = {}
 
     def spy(figure: Figure, path: Path, **options: object) -> None:
-        save(figure, path, **options)  # type: ignore[arg-type]
+        save(figure, path, **options)
         result[path.stem.removeprefix("web_requests-")] = [
             text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)
         ]
@@ -63,14 +67,14 @@ class Drawn:
 
     folder: Path
     files: list[Path]
-    texts: dict[str, list[str]]
+    texts: Texts
 
 
 @pytest.fixture(scope="module")
 def all_drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     folder = tmp_path_factory.mktemp("drawn")
     with pytest.MonkeyPatch.context() as patch:
-        texts = _spied(patch)
+        texts = _spied(patch, Figure.savefig)
         return Drawn(folder, draw_all(folder, fake_run_with_series(folder)), texts)
 
 
@@ -183,7 +187,7 @@ def test_whiskers_are_named_where_there_are_any(tmp_path: Path, all_drawn: Drawn
         assert any(text.endswith("; no intervals: fewer than 6 blocks") for text in texts[name]), name
 
 
-def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: Texts) -> None:
     run = fake_run_with_series(tmp_path)
     marks = (Mark("warm", 80_000, 1 << 20, 0.2), Mark("soon-after", 84_000, 1 << 20, 0.21))
     draw_all(tmp_path, replace(run, workloads=(replace(run.workloads[0], marks=marks),)))
@@ -216,7 +220,7 @@ def test_where_the_kernel_was_not_asked_resident_memory_is_not_drawn_as_none(
     assert drawn["glibc"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
 
 
-def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
     glibc = run.cells[0]
     resized = {f"reallocate_{share}_ns": figure(f"reallocate_{share}_ns", 30.0) for share in ("p50", "p99", "max")}
@@ -227,7 +231,7 @@ def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: dict[str
     assert "reallocate" not in texts["latency"]
 
 
-def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
     null = {
         kind: dict.fromkeys(("p50", "p90", "p99", "p999", "p9999", "max"), 70.0) for kind in ("allocate", "deallocate")
@@ -238,7 +242,7 @@ def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, tex
     assert "noise floor" not in texts["latency"]
 
 
-def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: Texts) -> None:
     run = fake_run_with_series(tmp_path)
     coarse = tuple(replace(cell, proof={**cell.proof, "timer_resolution_ns": 10.0}) for cell in run.cells)
     draw_all(tmp_path, replace(run, cells=coarse), only=["latency-by-size"])
@@ -247,7 +251,7 @@ def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, li
     assert not {"10", "~60"} & set(texts["latency-by-size"])
 
 
-def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts: Texts) -> None:
     run = fake_run_with_series(tmp_path)
     draw_all(tmp_path, run, only=["footprint", "waterfall"])
     assert "live bytes" in texts["footprint"]
@@ -260,7 +264,7 @@ def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts
     assert any("at each one's own peak" in text for text in texts["waterfall"])
 
 
-def test_the_waterfall_names_only_what_is_drawn(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_the_waterfall_names_only_what_is_drawn(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
     own = tuple(cell for cell in run.cells if cell.cell.allocator in ("slab", "first-fit"))
     draw_all(
@@ -272,7 +276,7 @@ def test_the_waterfall_names_only_what_is_drawn(tmp_path: Path, texts: dict[str,
     assert not any("packing" in text or "system allocators" in text for text in texts["waterfall"])
 
 
-def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
 
     def small(name: str, metric: Metric) -> Metric:
@@ -288,7 +292,7 @@ def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]
     assert "peak resident memory (KiB)" in texts["speed-memory"]
 
 
-def test_resident_memory_beyond_the_edge_of_a_waterfall_is_said(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_resident_memory_beyond_the_edge_of_a_waterfall_is_said(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
     name = "resident_at_peak_live_bytes"
     cells = list(run.cells)
@@ -318,7 +322,7 @@ def test_of_many_that_leave_a_picture_the_first_are_named() -> None:
     assert fragmentation.leaving([*"abcdefgh"]) == "leaves the picture: a, b, c, d, e, f and 2 more"
 
 
-def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+def test_what_was_not_measured_is_not_drawn(tmp_path: Path, texts: Texts) -> None:
     without_series = fake_run()
     assert [path.stem for path in draw_all(tmp_path, without_series)] == [
         "web_requests-throughput",
@@ -340,7 +344,7 @@ def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
     assert all(path.is_file() for path in drawn)
 
 
-def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts: Texts) -> None:
     run = fake_run()
     cells = tuple(
         replace(cell, proof={**cell.proof, "interpreted": cell.cell.allocator == "slab"})
