@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from memtool import gate
@@ -243,7 +244,7 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
         iterations=1 if options.cold else 3,
         seed=options.seed if options.seed is not None else 42,
         use_counter=has_counter,
-        ns_per_tick=calibrate_counter(_CALIBRATION_MS) if has_counter else 1.0,
+        ns_per_tick=_ns_per_tick() if has_counter else 1.0,
         time_limit=options.time_limit,
         least_time_limit=options.least_time_limit,
         counter=counts_by,
@@ -257,6 +258,12 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
         for instrument, reason in uncounted
         if reason and any(run_pass.declared.instrument is instrument for run_pass in options.passes)
     )
+
+
+@cache
+def _ns_per_tick() -> float:
+    """Return the length of a tick of the processor's counter, which is the same for all plans of this process."""
+    return calibrate_counter(_CALIBRATION_MS)
 
 
 def _cells(

@@ -12,6 +12,7 @@ import os
 # As in worker/child.py.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 ABI_VERSION = 9
@@ -132,19 +133,25 @@ def refuse_stale() -> None:
 
     A library that MEMTOOL_ENGINE names is not checked.
     """
-    import hashlib
-    from pathlib import Path
-
-    folder = Path(package_folder())
-    sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h", ".c"))
+    folder = package_folder()
     # An installed package has memtool.h, and none of the sources.
-    installed = not (Path(folder) / "engine" / "abi" / "capi.cpp").is_file()
+    installed = not os.path.isfile(os.path.join(folder, "engine", "abi", "capi.cpp"))
     if installed or os.environ.get("MEMTOOL_ENGINE"):
         return
+    import hashlib
+
     # As in CMakeLists.txt: the hash of all files' hashes, in order of their paths.
-    hashes = "".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() + "\n" for path in sources)
-    if hashlib.sha256(hashes.encode()).hexdigest() != source_hash():
+    hashes = []
+    for path in sorted(_sources(folder)):
+        with open(path, "rb") as file:
+            hashes.append(hashlib.sha256(file.read()).hexdigest() + "\n")
+    if hashlib.sha256("".join(hashes).encode()).hexdigest() != source_hash():
         raise EngineError("the engine library was built from other sources than these: run `make native`")
+
+
+def _sources(folder: str) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names if name.endswith((".cpp", ".hpp", ".h", ".c")))
 
 
 def compiler() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ objects:
 touch: first
 """
 SIDES = ("--against", "glibc", "--candidate", "tlsf")
+PICTURES = ["small-footprint.png", "small-fragmentation-over-time.png", "small-waterfall.png"]
 EXACT = "peak_footprint_bytes,internal_fragmentation,external_fragmentation"
 
 
@@ -54,8 +56,12 @@ def test_what_to_run_next_has_the_rate() -> None:
     assert [item.removeprefix("web-requests.yaml") for item in named.values()] == [" --rate 2M/s"] * 2 + [""]
 
 
-def check(*arguments: object) -> int:
-    return memtool(["check", *map(str, arguments)])
+def check(*arguments: object, draws: bool = False) -> int:
+    return memtool(["check", *map(str, arguments), *([] if draws else ["--no-plots"])])
+
+
+def pictures(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder, "plots").iterdir())
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
@@ -71,7 +77,8 @@ def test_a_strategy_against_itself_passes_and_leaves_every_form(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--metric", EXACT, "--blocks", "2", "-o", "out")
-    assert check(small, "--against", "tlsf", "--candidate", "tlsf", *options) == 0
+    assert check(small, "--against", "tlsf", "--candidate", "tlsf", *options, draws=True) == 0
+    assert pictures("out") == ["compare.png", *PICTURES]
     assert "3 exact figures unchanged.\n\nPASS: 3 pass" in capsys.readouterr().out
     result = json.loads(Path("out/compare.json").read_text())
     jsonschema.validate(result, compare_file.json_schema())
@@ -85,30 +92,46 @@ def test_a_strategy_against_itself_passes_and_leaves_every_form(
 
 
 def test_a_strategy_that_needs_more_memory_is_a_regression(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--metric", "peak_footprint_bytes", "--blocks", "1", "--no-plots")
+    options = ("--metric", "peak_footprint_bytes", "--blocks", "1")
     # Buddies round to powers of two.
     assert check(small, "--against", "tlsf", "--candidate", "buddy", *options, "-o", "one") == 0
     assert "1 block; an interval needs 6" in capsys.readouterr().out
-    options = ("--metric", "peak_footprint_bytes", "--blocks", "3", "--no-plots")
+    options = ("--metric", "peak_footprint_bytes", "--blocks", "3")
     assert check(small, "--against", "tlsf", "--candidate", "buddy", *options, "-o", "three") == 3
     assert "regression: small · buddy against tlsf · peak_footprint_bytes: " in capsys.readouterr().out
 
 
-def stored(small: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    assert (
-        check(small, "--baseline", "b/main.json", "-a", "tlsf,slab", "--metric", EXACT, "--update", "-o", "made") == 0
-    )
-    assert capsys.readouterr().out == "b/main.json: 2 cells\n"
+def store(small: Path) -> int:
+    return check(small, "--baseline", "b/main.json", "-a", "tlsf,slab", "--metric", EXACT, "--update", "-o", "made")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def stored(small: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the content of b/main.json, a baseline that is measured once for all tests, and its run, made."""
+    if not (kept / "b").is_dir():
+        assert store(small) == 0
+        shutil.copytree(".", kept, dirs_exist_ok=True)
+    else:
+        shutil.copytree(kept, ".", dirs_exist_ok=True)
+    capsys.readouterr()
     return json.loads(Path("b/main.json").read_text())  # type: ignore[no-any-return]  # JSON
 
 
 def test_a_baseline_is_written_and_passed(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = stored(small, capsys)
+    assert store(small) == 0
+    assert capsys.readouterr().out == "b/main.json: 2 cells\n"
+    content = json.loads(Path("b/main.json").read_text())
     jsonschema.validate(content, run_file.json_schema())
     assert content["command"] == []
     assert content["workloads"][0]["source"] == "small.yaml"
     assert str(Path.cwd()) not in json.dumps(content)
-    assert check(small, "--baseline", "b/main.json", "-o", "again", "--metric", EXACT) == 0
+    assert check(small, "--baseline", "b/main.json", "-o", "again", "--metric", EXACT, draws=True) == 0
+    assert pictures("again") == PICTURES
     assert "PASS: 6 pass" in capsys.readouterr().out
     # The check and the footprint pass are all that exact metrics need.
     assert "time_per_op_ns" not in json.loads(Path("again/run.json").read_text())["cells"][0]["metrics"]
@@ -123,24 +146,27 @@ def test_a_baseline_is_written_and_passed(small: Path, capsys: pytest.CaptureFix
     ],
 )
 def test_a_baseline_of_another_machine(
-    small: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], code: int, words: str
+    small: Path,
+    stored: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, object],
+    code: int,
+    words: str,
 ) -> None:
-    content = stored(small, capsys)
-    content["machine"].update(change)
-    Path("b/main.json").write_text(json.dumps(content))
+    stored["machine"].update(change)
+    Path("b/main.json").write_text(json.dumps(stored))
     assert check(small, "--baseline", "b/main.json", "-o", "again", "--metric", EXACT) == code
     assert words in capsys.readouterr().out
 
 
 def test_a_footprint_that_grew_by_a_granule_fails_with_what_to_do(
-    small: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, stored: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = stored(small, capsys)
-    for metric in (cell["metrics"]["peak_footprint_bytes"] for cell in content["cells"]):
+    for metric in (cell["metrics"]["peak_footprint_bytes"] for cell in stored["cells"]):
         metric.update(
             {name: metric[name] - 16 for name in ("value",)}, samples=[sample - 16 for sample in metric["samples"]]
         )
-    Path("b/main.json").write_text(json.dumps(content))
+    Path("b/main.json").write_text(json.dumps(stored))
     assert check(small, "--baseline", "b/main.json", "-a", "tlsf", "-o", "again", "--format", "github") == 3
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith(
@@ -160,8 +186,8 @@ def test_a_damaged_baseline(small: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert refused(capsys, 2, small, "--baseline", "bad.json").startswith("bad.json: is not JSON, or not all of it")
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_baseline_of_another_workload(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stored(small, capsys)
     Path("other.yaml").write_text(SMALL.replace("name: small", "name: other"))
     said = refused(capsys, 5, "other.yaml", "--baseline", "b/main.json", "--passes", "footprint", "-o", "again")
     assert said == "b/main.json and again have no cell in common: small/tlsf, small/slab; other/tlsf, other/slab"
@@ -216,7 +242,7 @@ def test_a_check_takes_what_bench_and_compare_take() -> None:
 
 def test_both_sides_on_threads(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sides = ("--against", "glibc", "--candidate", "glibc", "--metric", "time_per_op_ns", "--blocks", "1")
-    assert check(small, *sides, "--mode", "parallel", "--threads", "1,2", "--no-plots", "-o", "out") == 0
+    assert check(small, *sides, "--mode", "parallel", "--threads", "1,2", "-o", "out") == 0
     text = capsys.readouterr().out
     result = json.loads(Path("out/compare.json").read_text())["comparisons"]
     assert [(item["workload"], item["mode"], item["head"]) for item in result] == [
@@ -227,10 +253,10 @@ def test_both_sides_on_threads(small: Path, capsys: pytest.CaptureFixture[str]) 
     assert "next: memtool check small.yaml --threads 2 --against glibc --candidate glibc --mode parallel\n" in text
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_baseline_of_another_mode_or_region_is_refused_before_anything_is_measured(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored(small, capsys)
     said = refused(capsys, 5, small, "--baseline", "b/main.json", "--mode", "lockstep", "-o", "out")
     assert said == (
         "b/main.json: nothing to compare: it was measured with --mode serial, this check is with --mode lockstep"
@@ -259,12 +285,12 @@ def test_a_baseline_is_renewed_with_the_options_of_the_check(small: Path, capsys
     ) in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_dry_run_says_what_would_be_measured(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(small, "--against", "glibc", "--candidate", "tlsf", "--blocks", "2", "--dry-run", "-o", "out") == 0
     text = capsys.readouterr().out
     assert "measured: glibc, tlsf\n" in text
     assert "3 blocks; passes check, throughput, footprint" in text
-    stored(small, capsys)
     assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--dry-run", "-o", "out") == 0
     assert "measured: tlsf, slab\n" in capsys.readouterr().out
     assert not Path("out").exists()
@@ -306,16 +332,16 @@ def test_a_check_goes_on_where_it_was_interrupted(small: Path, capsys: pytest.Ca
     assert len(journal.read_text().splitlines()) == len(lines)
 
 
+@pytest.mark.usefixtures("stored")
 def test_the_figures_of_earlier_runs_stand_beside(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stored(small, capsys)
     assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--history", ".", "-o", "again") == 0
     table = capsys.readouterr().out.split("History")[1].split("\n\n")[0]
     # What the baseline was made from, and this run.
     assert table.count("small · tlsf") == 2 * 3
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_baseline_on_another_footing_is_incomparable(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stored(small, capsys)
     assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--as", "malloc", "-o", "again") == 5
     assert "call differs: inlined, sized free, one thread and pointer, " in capsys.readouterr().out
 

@@ -1,6 +1,7 @@
 #include "engine/abi/capi.h"
 
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <string>
@@ -233,7 +234,9 @@ uint64_t memtool_calibrate_counter(uint32_t milliseconds) {
     return reading;
   };
   const auto [first_ticks, first_ns] = read();
-  while (Clock::system_nanoseconds() - first_ns < std::uint64_t{milliseconds} * 1'000'000) {
+  // The counter runs on while the processor has nothing to do.
+  timespec nap{milliseconds / 1000, static_cast<long>(milliseconds % 1000) * 1'000'000};
+  while (nanosleep(&nap, &nap) != 0) {
   }
   const auto [last_ticks, last_ns] = read();
   const auto scaled = static_cast<unsigned __int128>(last_ns - first_ns) << 32;
