@@ -1,4 +1,7 @@
-"""docs/your-own-allocator.md: every block of code compiled, every command run, in the order of the page."""
+"""docs/your-own-allocator.md: every block of code compiled, every command run, in the order of the page.
+
+The workload of the commands replaces one of a thousand objects again and again; here it does so a tenth as often.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ import pytest
 from filelock import FileLock
 
 from tests.conftest import ROOT
+from tests.integration.test_documented_commands import short
 from tests.started import shell_memtool
 
+WORKLOAD = "chapter/frequent-small-objects"
 PAGE = ROOT / "docs/your-own-allocator.md"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?:#|//|/\*) ([\w.]+)")
@@ -55,6 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert name is not None, f"a block of {language} does not name its file"
             assert not (made / name[1]).exists()
             (made / name[1]).write_text(text, encoding="utf-8")
+    (made / WORKLOAD).parent.mkdir()
+    (made / WORKLOAD).write_text(short(WORKLOAD, "30k"), encoding="utf-8")
     commands = made / "bin"
     commands.mkdir()
     (commands / "pip").write_text(PIP.format(python=sys.executable))
