@@ -1,4 +1,4 @@
-"""memtool with one kind more in its list: runs command lines, given as JSON, and prints what becomes of each."""
+"""memtool with one kind more in its list: runs each command line, a list in JSON, and prints what becomes of it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ kinds.KINDS["count"] = "tests.kinds.count"
 
 
 def main() -> None:
-    """Run each command line of standard input, and print exit codes and what was written."""
+    """Print exit code and what was written for each line of standard input."""
     from memtool.cli import run
 
-    outcomes = []
-    for arguments in json.load(sys.stdin):
+    for line in sys.stdin:
         out, errors = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(errors):
-            code = run(arguments)
-        outcomes.append([code, out.getvalue(), errors.getvalue()])
-    print(json.dumps(outcomes))
+            code = run(json.loads(line))
+        print(json.dumps([code, out.getvalue(), errors.getvalue()]), flush=True)
 
 
 main()

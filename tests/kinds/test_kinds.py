@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,25 +60,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def drive(folder: Path, memtool_environment: dict[str, str]) -> Drive:
-    """Return what runs command lines one after the other, as memtool with one kind more."""
+def drive(folder: Path, memtool_environment: dict[str, str]) -> Iterator[Drive]:
+    """Yield what runs command lines one after the other, as memtool with one kind more."""
     own = {"PYTHONPATH": str(ROOT), "COUNT_KERNEL": str(folder / "libcount.so"), "MEMTOOL_ENGINE": engine_path()}
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "drive.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**memtool_environment, **own},
+    ) as started:
+        questions, answers = started.stdin, started.stdout
+        assert questions is not None
+        assert answers is not None
 
-    def run(*commands: tuple[str, ...]) -> list[Outcome]:
-        done = subprocess.run(
-            [sys.executable, str(HERE / "drive.py")],
-            input=json.dumps(commands),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-            env={**memtool_environment, **own},
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        return [Outcome(*outcome) for outcome in json.loads(done.stdout)]
+        def run(*commands: tuple[str, ...]) -> list[Outcome]:
+            outcomes = []
+            for command in commands:
+                print(json.dumps(command), file=questions, flush=True)
+                outcomes.append(Outcome(*json.loads(answers.readline())))
+            return outcomes
 
-    return run
+        yield run
+    assert started.returncode == 0
 
 
 @pytest.fixture(scope="module")
