@@ -36,25 +36,31 @@ def run_memtool(
 
     Raises subprocess.TimeoutExpired.
     """
-    words = [*map(str, arguments)]
-    variables = dict(os.environ if environment is None else environment)
-    with (
-        tempfile.TemporaryDirectory(prefix="memtool-started-") as own,
-        Path(os.devnull).open() as nothing,
+    with tempfile.TemporaryDirectory(prefix="memtool-started-") as own:
         # Files, because a pipe that nobody reads would fill.
-        Path(own, "output").open("a+") as output,
-        Path(own, "errors").open("a+") as errors,
-    ):
-        files = [nothing.fileno(), output.fileno(), errors.fileno()]
-        asked = fork_client.Asked(_address(), words, variables, str(folder or Path.cwd()), LITTLE_WORK, files)
+        output, errors = Path(own, "output"), Path(own, "errors")
+        asked = ask_for_memtool(*arguments, environment=environment, folder=folder, output=output, errors=errors)
         code = _exit_code(asked, timeout)
-        output.seek(0)
-        errors.seek(0)
-        said, complained = output.read(), errors.read()
-    command = [sys.executable, "-m", "memtool", *words]
+        said, complained = output.read_text(), errors.read_text()
+    command = [sys.executable, "-m", "memtool", *map(str, arguments)]
     if code is None:
         raise subprocess.TimeoutExpired(command, timeout, said, complained)
     return subprocess.CompletedProcess(command, code, said, complained)
+
+
+def ask_for_memtool(
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | str | None = None,
+    output: Path,
+    errors: Path,
+) -> fork_client.Asked:
+    """Return ``python -m memtool ARGUMENT ...``, which goes on and writes into files."""
+    variables = dict(os.environ if environment is None else environment)
+    with Path(os.devnull).open() as nothing, output.open("a") as said, errors.open("a") as complained:
+        files = [nothing.fileno(), said.fileno(), complained.fileno()]
+        words = [*map(str, arguments)]
+        return fork_client.Asked(_address(), words, variables, str(folder or Path.cwd()), LITTLE_WORK, files)
 
 
 @cache

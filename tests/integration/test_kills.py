@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.fork_client import Asked
+from tests.started import ask_for_memtool
 
 WORKLOAD = """
 name: small
@@ -38,38 +41,37 @@ def test_no_finished_sample_is_lost(
     workload.write_text(WORKLOAD, encoding="utf-8")
     temporary.mkdir()
     journal = out / "journal.jsonl"
-    options = ("--passes", "check,throughput", "--blocks", "1000", "--no-plots", "-o", str(out))
-    command = [sys.executable, "-m", "memtool", "bench", str(workload), "-a", "tlsf,buddy", *options]
+    options = ("--passes", "check,throughput", "--blocks", "1000", "--no-plots", "-o", out)
     environment = {**memtool_environment, "TMPDIR": str(temporary)}
 
-    def start(*more: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*command, *more], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path
-        )
+    def start(complaint: str, *more: str) -> Asked:
+        words = ("bench", workload, "-a", "tlsf,buddy", *options, *more)
+        errors = tmp_path / complaint
+        return ask_for_memtool(*words, environment=environment, folder=tmp_path, output=Path(os.devnull), errors=errors)
 
     before: list[bytes] = []
     refused = 0
-    for _ in range(kills):
-        running = start(*(["--resume"] if before else []))
+    for number in range(kills):
+        running = start(f"running-{number}", *(["--resume"] if before else []))
         deadline = time.monotonic() + 300
-        while len(whole_lines(journal)) <= len(before) + 1 and time.monotonic() < deadline and running.poll() is None:
+        while len(whole_lines(journal)) <= len(before) + 1 and time.monotonic() < deadline:
+            assert psutil.pid_exists(running.process), (tmp_path / f"running-{number}").read_text()
             time.sleep(0.01)
-        assert running.poll() is None, running.communicate()[1]
-        rival = start("--resume")
+        rival = start(f"rival-{number}", "--resume")
         rival_ended = draw.random() < 0.7  # else it is killed while it waits, or goes on with what is left
         if rival_ended:
-            complaint = rival.communicate()[1].decode()
-            assert (rival.returncode, complaint) == (2, f"memtool: {out}: another memtool is writing this run\n")
+            code, complaint = rival.exit_code(), (tmp_path / f"rival-{number}").read_text()
+            assert (code, complaint) == (2, f"memtool: {out}: another memtool is writing this run\n")
             refused += 1
         time.sleep(0.3 * draw.random())
         how = draw.choice(SIGNALS)
-        running.send_signal(how)
-        running.communicate(timeout=300)
-        assert running.returncode == ENDED.get(how, running.returncode) != 0
+        os.kill(running.process, how)
+        code = running.exit_code(300)
+        assert code == ENDED.get(how, code) != 0
         if not rival_ended:
             time.sleep(0.5 * draw.random())
-            rival.kill()
-            rival.communicate()
+            os.kill(rival.process, signal.SIGKILL)
+            rival.exit_code()
         after = whole_lines(journal)
         assert after[: len(before)] == before
         assert len(after) > len(before)
