@@ -32,7 +32,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with shared_folder(tmp_path_factory, "log-reader") as folder:
         if not folder.exists():
             folder.mkdir()
-            flags = ["-std=c++20", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+            flags = ["-std=c++20", "-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
             sources = [ROOT / "tests/native/logs.cpp", *sorted((ROOT / "memtool/engine/recorded").glob("*log*.cpp"))]
             subprocess.run(["c++", *flags, f"-I{ROOT / 'memtool'}", "-o", folder / "logs", *sources], check=True)
         return folder / "logs"

@@ -22,7 +22,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with shared_folder(tmp_path_factory, "recorded-reader") as folder:
         if not folder.exists():
             folder.mkdir()
-            flags = ["-std=c++20", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+            flags = ["-std=c++20", "-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
             sources = [str(source) for source in SOURCES]
             subprocess.run(["c++", *flags, f"-I{ROOT / 'memtool'}", "-o", folder / "recorded", *sources], check=True)
         return folder / "recorded"
