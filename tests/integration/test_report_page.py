@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -17,11 +18,16 @@ from tests.unit.report.many_runs import write_large_run
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    View = tuple[int, Literal["light", "dark"]]
+    """Width of a window, and what its reader likes."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 ALLOCATORS = 4
 DRAINED = "at the mark 'drained'"
 PATIENCE = 300_000  # milliseconds: on a busy machine a page takes long
+WIDE: View = (1440, "light")
+NARROW: View = (360, "dark")
 _AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 
 
@@ -42,14 +48,11 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def complaints() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def opened(browser: Browser, report: Path, complaints: list[str], request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, scheme = cast("tuple[int, Literal['light', 'dark']]", getattr(request, "param", (1440, "light")))
+@contextmanager
+def opening(browser: Browser, report: Path, view: View) -> Iterator[tuple[Page, list[str]]]:
+    """Open the page in a window of its own; yield it and what it complains of."""
+    width, scheme = view
+    complaints: list[str] = []
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
@@ -63,15 +66,25 @@ def opened(browser: Browser, report: Path, complaints: list[str], request: pytes
     )
     page.goto(report.as_uri())
     page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-    yield page
+    yield page, complaints
     context.close()
 
 
-def scroll_through(page: Page) -> None:
-    """Bring every chart into view, so that each is drawn."""
-    for figure in page.query_selector_all("figure[data-part]"):
-        figure.scroll_into_view_if_needed()
-        page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=figure)
+@pytest.fixture
+def opened(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return the page as a reader finds it."""
+    with opening(browser, report, getattr(request, "param", WIDE)) as (page, _):
+        yield page
+
+
+@pytest.fixture(scope="module", params=[WIDE, NARROW])
+def read(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Page, list[str]]]:
+    """Return the page with every chart drawn, for tests that look at it and press nothing; and its complaints."""
+    with opening(browser, report, request.param) as (page, complaints):
+        for figure in page.query_selector_all("figure[data-part]"):
+            figure.scroll_into_view_if_needed()  # a chart is drawn where it is seen
+            page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=figure)
+        yield page, complaints
 
 
 def test_thirty_allocators_on_ten_workloads_fit_on_a_page_of_3_mb(tmp_path: Path) -> None:
@@ -79,25 +92,28 @@ def test_thirty_allocators_on_ten_workloads_fit_on_a_page_of_3_mb(tmp_path: Path
     assert api.report([tmp_path]).stat().st_size <= 3_000_000
 
 
-both_ways = pytest.mark.parametrize("opened", [(1440, "light"), (360, "dark")], indirect=True)
-
-
-@both_ways
-def test_everything_is_drawn_without_a_complaint_and_within_the_screen(opened: Page, complaints: list[str]) -> None:
-    scroll_through(opened)
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert opened.evaluate(
+def test_everything_is_drawn_without_a_complaint_and_within_the_screen(read: tuple[Page, list[str]]) -> None:
+    page, complaints = read
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(
         "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('canvas').width > 200)"
     )
     assert complaints == []
 
 
-@both_ways
-def test_axe_finds_nothing_serious(opened: Page) -> None:
+def test_lines_are_named_above_them(read: tuple[Page, list[str]]) -> None:
+    legend: dict[str, Any] = read[0].evaluate(
+        "echarts.getInstanceByDom(document.querySelector('#w0-0 figure.lines .chart')).getOption().legend[0]"
+    )
+    assert legend["show"] is True
+    assert [name.partition(":")[0] for name in legend["data"]] == [f"allocator-{at}" for at in range(ALLOCATORS)]
+
+
+def test_axe_finds_nothing_serious(read: tuple[Page, list[str]]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    scroll_through(opened)
-    opened.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    found: list[dict[str, Any]] = axe.Axe().run(opened, options=_AXE).response["violations"]
+    page, _ = read
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    found: list[dict[str, Any]] = axe.Axe().run(page, options=_AXE).response["violations"]
     assert [
         (one["id"], one["impact"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
     ] == []
@@ -147,17 +163,7 @@ def test_the_filter_leaves_out_rows_and_lines(opened: Page) -> None:
     assert len(labels(opened)) == ALLOCATORS
 
 
-def test_lines_are_named_above_them(opened: Page) -> None:
-    opened.locator("#w0-0 figure.lines").first.scroll_into_view_if_needed()
-    opened.wait_for_selector("#w0-0 figure.lines[data-drawn]")
-    legend: dict[str, Any] = opened.evaluate(
-        "echarts.getInstanceByDom(document.querySelector('#w0-0 figure.lines .chart')).getOption().legend[0]"
-    )
-    assert legend["show"] is True
-    assert [name.partition(":")[0] for name in legend["data"]] == [f"allocator-{at}" for at in range(ALLOCATORS)]
-
-
-@both_ways
+@pytest.mark.parametrize("opened", [WIDE, NARROW], indirect=True)
 def test_the_button_names_the_theme_that_it_gives(opened: Page) -> None:
     first, second = (
         ("Dark", "Light")
