@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import memtool as package
+from memtool.workload.sources import generated
+from memtool.workload.trace import find_workload
 
 _READ_AT_THE_START = (
     *("PYTHON", "LC_", "LANG", "LD_", "TZ", "HOME", "XDG_", "MPL", "OPENBLAS_", "OMP_"),
@@ -44,7 +46,7 @@ _NOT_IMPORTED = ("memtool.__main__", "memtool.cluster.", "memtool.pytest_plugin"
 
 
 def main() -> None:
-    """Import, and serve."""
+    """Import and prepare everything, and serve."""
     own = dict(os.environ)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a thread of its own would not be in what is forked
     folder = Path(package.__file__).parent
@@ -52,6 +54,8 @@ def main() -> None:
     names = (".".join(module.parts).removesuffix(".__init__") for module in modules)
     for name in (*_IMPORTED, *(name for name in names if not f"{name}.".startswith(_NOT_IMPORTED))):
         import_module(name)
+    # What is made for the first workload is kept for others: pydantic's schemas, and tables of the normal law.
+    generated.load(find_workload("quickstart"), None, None, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # no process looks through what all of them have
     with socket.socket(socket.AF_UNIX) as listener:
