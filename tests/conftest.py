@@ -33,9 +33,10 @@ def pytest_configure() -> None:
     """Give what tests start an environment like a user's, whatever this one is.
 
     It can be interrupted, also where a shell has begun the tests in the background and ignores it; and it keeps what
-    Python has compiled, which hundreds of processes would otherwise compile anew.
+    Python has compiled, which hundreds of processes, and pytest itself, would otherwise compile anew.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

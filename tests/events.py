@@ -116,11 +116,13 @@ class Oracle:
 
     def note_order(self, thing: int, oldest_first: int) -> None:
         """Note that an object is freed or resized; of ``oldest_first`` it would be in the order of a queue."""
-        operation = sum(len(word) > 2 for word in self.words)
         if self.first_not_lifo is None and thing != max(self.sizes):
-            self.first_not_lifo = operation
+            self.first_not_lifo = self.operations()
         if self.first_not_fifo is None and thing != oldest_first:
-            self.first_not_fifo = operation
+            self.first_not_fifo = self.operations()
+
+    def operations(self) -> int:
+        return sum(len(word) > 2 for word in self.words)
 
     def pass_boundary(self, kind: int, thing: int) -> None:
         if kind == SCOPE_BEGIN:
@@ -138,7 +140,7 @@ class Oracle:
         elif kind == MARK:
             # In none of what a strategy with scopes skips.
             assert not self.ends
-            operations = sum(len(word) > 2 for word in self.words)
+            operations = self.operations()
             self.marks.append((operations, sum(self.sizes.values()), sum(map(width, self.words))))
             self.words.append((kind, thing))
         else:

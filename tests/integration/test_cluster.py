@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from memtool.plan import BenchOptions
 from memtool.store import run_file
 from memtool.workload.trace import find_workload
 
-pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+# Not imported here: each process that collects tests would take a third of a second for it.
+pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="the extra 'cluster' is not installed")
 
 SECONDS = 300.0
 WORKLOAD = """

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
+_Row = tuple[Floats, Floats, float]
+"""Masses, objects, and the spread of the masses."""
 
 _MOST_BY_CHANCE = 0.0005
 
@@ -26,15 +27,14 @@ def merge_adjacent(profiles: Floats, counts: Floats, most: int, tolerance: float
         most: largest number of ranges.
         tolerance: largest loss of a further merge once there are no more than ``most`` ranges.
     """
-    rows = list(zip(profiles, counts, strict=True))
+    rows = [(row, objects, _spread(row)) for row, objects in zip(profiles, counts, strict=True)]
     ranges = [(index, index + 1) for index in range(len(rows))]
     losses = [_loss(first, second) for first, second in itertools.pairwise(rows)]
     while losses:
         at = int(np.argmin(losses))
         if len(ranges) <= most and losses[at] > tolerance:
             break
-        first, second = rows[at : at + 2]
-        rows[at : at + 2] = [(first[0] + second[0], first[1] + second[1])]
+        rows[at : at + 2] = [_joined(*rows[at : at + 2])]
         ranges[at : at + 2] = [(ranges[at][0], ranges[at + 1][1])]
         del losses[at]
         for place in (at - 1, at):
@@ -43,12 +43,17 @@ def merge_adjacent(profiles: Floats, counts: Floats, most: int, tolerance: float
     return ranges
 
 
-def _loss(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> float:
-    masses, counts = first[0] + second[0], first[1] + second[1]
+def _joined(first: _Row, second: _Row) -> _Row:
+    masses = first[0] + second[0]
+    return masses, first[1] + second[1], _spread(masses)
+
+
+def _loss(first: _Row, second: _Row) -> float:
+    masses, counts, spread = _joined(first, second)
     # Under the same distribution each column loses half the mass of one of its objects on average, since G is
     # chi-squared. One large object says nothing about a distribution, but the time of its allocation matters.
     chance = np.minimum(masses / np.maximum(counts, 1), _MOST_BY_CHANCE)[counts > 0].sum()
-    return _spread(masses) - _spread(first[0]) - _spread(second[0]) - float(chance)
+    return spread - first[2] - second[2] - float(chance)
 
 
 def _spread(masses: Floats) -> float:

@@ -41,7 +41,7 @@ def test_dark_paper_is_dark_and_light_paper_white(stored: Path, tmp_path: Path) 
 def test_print_has_more_dots_and_slides_larger_letters(stored: Path, tmp_path: Path) -> None:
     widths = {}
     for purpose in themes.PURPOSES:
-        (path,) = api.draw(stored, tmp_path / purpose, only=["speed-memory"], purpose=purpose)
+        (path,) = api.draw(stored, tmp_path / purpose, only=["throughput"], purpose=purpose)
         with Image.open(path) as image:
             widths[purpose] = image.width
     # Of 7.5 inches; on slides of 5.7, in which letters have the same points.

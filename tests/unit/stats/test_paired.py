@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from random import Random
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import quantile_test
 
 from memtool.stats import paired
 
@@ -73,6 +73,8 @@ def test_what_lies_at_the_limit_is_not_above_it() -> None:
 @settings(max_examples=40)
 @given(effects, st.floats(-5, 5))
 def test_p_values_are_those_of_the_quantile_test(samples: list[float], limit: float) -> None:
+    from scipy.stats import quantile_test
+
     above = quantile_test(samples, q=limit, p=0.5, alternative="greater").pvalue
     assert paired.p_above(samples, limit) == pytest.approx(above)
     just_above = math.nextafter(limit, math.inf)
@@ -134,9 +136,7 @@ def test_a_verdict_in_a_family_of_twenty_needs_nine_blocks() -> None:
 
 
 def test_scatter_is_the_standard_deviation_of_normal_pairs_and_blind_to_a_few_far_out() -> None:
-    from scipy.stats import norm
-
-    normal = [0.03 * float(norm.ppf((index + 0.5) / 1001)) for index in range(1001)]
+    normal = [0.03 * NormalDist().inv_cdf((index + 0.5) / 1001) for index in range(1001)]
     assert paired.scatter(normal) == pytest.approx(0.03, rel=0.01)
     assert paired.scatter([*normal, *[50.0] * 20, *[-50.0] * 20]) == pytest.approx(0.03, rel=0.07)
 

@@ -182,19 +182,23 @@ def zipped(content: bytes) -> bytes:
     return file.getvalue()
 
 
+def xz(content: bytes) -> bytes:
+    return lzma.compress(content, preset=0)
+
+
 def zstandard(content: bytes) -> bytes:
     compressed: bytes = pytest.importorskip("pyarrow").compress(content, "zstd", asbytes=True)
     return compressed
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zipped, zstandard])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, xz, zipped, zstandard])
 def test_what_is_packed_is_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "recording"
     path.write_bytes(pack(ANDROID.encode()))
     assert taken(path)[0] == FORMATS["android"][2]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zipped])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, xz, zipped])
 def test_a_packed_file_that_is_cut_off_gives_what_comes_before(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     # bzip2 packs 900,000 bytes at a time, and gives none of a block that is damaged.
     lines = [f"1: malloc 0x{address:x} {address * 7919 % 99_991}" for address in range(16, 2_000_000, 16)]
@@ -323,7 +327,7 @@ def test_a_million_threads_are_told_as_65_536(tmp_path: Path) -> None:
 
 def test_a_zip_bomb_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "recording"
-    bomb = b"1: malloc 0x10 8\n" + bytes(300 << 20)
+    bomb = b"1: malloc 0x10 8\n" + bytes(128 << 20)
     path.write_bytes(zipped(bomb))
     del bomb
     assert path.stat().st_size < 1 << 20
