@@ -7,13 +7,11 @@ heavy tails, and those of two processes are correlated. docs/comparing.md explai
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cache
-from statistics import NormalDist, median
+from statistics import median
 from typing import Any
 
-from memtool.stats import sign_test
 from memtool.stats.summary import LEAST_SAMPLES
 
 CONFIDENCE = 0.95
@@ -24,7 +22,6 @@ MOST_BLOCKS = 999
 """Maximum of ``check --blocks``."""
 _MOST_BLOCKS = 9_999
 """More than anyone measures: beyond it, "cannot be decided" is the better answer."""
-_NORMAL = NormalDist()
 _ONE_SIGMA = 0.841344746068543
 """Value of the normal distribution function one standard deviation above the mean."""
 
@@ -32,9 +29,15 @@ _ONE_SIGMA = 0.841344746068543
 def interval(effects: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """Return the exact interval of the median by order statistics; None where there are too few for it.
 
-    For 95 % that is below 6.
+    For 95 % that is below 6. ``scipy.stats.quantile_test`` (Conover, Practical Nonparametric Statistics, 3.2).
     """
-    return sign_test.interval(effects, confidence)
+    if len(effects) < LEAST_SAMPLES:
+        return None
+    from scipy.stats import quantile_test
+
+    bounds: Any = quantile_test(list(effects), p=0.5).confidence_interval(confidence)
+    low, high = float(bounds.low), float(bounds.high)
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
 
 
 def difference_of_medians(base: Sequence[float], head: Sequence[float]) -> tuple[float, float] | None:
@@ -67,9 +70,12 @@ def p_not_above(effects: Sequence[float], limit: float) -> float:
     return _sign_test(sum(effect <= limit for effect in effects), len(effects))
 
 
+@cache
 def _sign_test(pairs: int, of: int) -> float:
     """Return the probability that at least this many pairs are on one side by chance."""
-    return sign_test.at_most(of - pairs, of)
+    from scipy.stats import binomtest
+
+    return float(binomtest(pairs, of, 0.5, alternative="greater").pvalue)
 
 
 def ranks(samples: Sequence[Mapping[Any, float]]) -> list[int]:
@@ -126,15 +132,10 @@ def scatter(effects: Sequence[float]) -> float:
     shared machine, count as one pair each. Quantiles are at i / (n + 1): narrower ones would be too optimistic
     for few pairs (tests/verification/test_gate_replay.py).
     """
-    ordered = sorted(effects)
-    return (_quantile(ordered, _ONE_SIGMA) - _quantile(ordered, 1 - _ONE_SIGMA)) / 2
+    import numpy as np
 
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    place = min(max(share * (len(ordered) + 1) - 1, 0), len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    low, high = np.quantile(list(effects), [1 - _ONE_SIGMA, _ONE_SIGMA], method="weibull")
+    return float(high - low) / 2
 
 
 def smallest_detectable(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> float | None:
@@ -143,8 +144,10 @@ def smallest_detectable(effects: Sequence[float], limit: float, level: float, po
     The number of pairs above the limit is binomial. The required probability for one pair follows, and from the spread
     the required distance of the median from the limit.
     """
+    from scipy.stats import norm
+
     share = _needed_share(len(effects), level, power)
-    return None if share is None else limit + scatter(effects) * _NORMAL.inv_cdf(share)
+    return None if share is None else limit + scatter(effects) * float(norm.ppf(share))
 
 
 def blocks_needed(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> int | None:
@@ -165,7 +168,9 @@ def blocks_to_decide(effects: Sequence[float], limit: float, level: float, power
 
 def _pairs_at(distance: float, spread: float, level: float, power: float) -> int | None:
     """Return the pairs that detect a median at ``distance`` from a limit, for single pairs with this ``spread``."""
-    share = 1.0 if spread == 0 else _NORMAL.cdf(distance / spread)
+    from scipy.stats import norm
+
+    share = 1.0 if spread == 0 else float(norm.cdf(distance / spread))
 
     def suffices(pairs: int) -> bool:
         needed = _needed_share(pairs, level, power)
@@ -184,11 +189,13 @@ def _pairs_at(distance: float, spread: float, level: float, power: float) -> int
 @cache
 def _needed_share(pairs: int, level: float, power: float) -> float | None:
     """Return the required probability that one pair is on the far side of the limit; None: too few pairs."""
-    from scipy.special import betaincinv
+    from scipy.stats import beta, binom
 
     # The largest number of pairs on the near side with which the test rejects.
-    near = bisect_right(range(pairs + 1), level, key=lambda count: sign_test.at_most(count, pairs)) - 1
+    near = int(binom.ppf(level, pairs, 0.5))
+    while near >= 0 and binom.cdf(near, pairs, 0.5) > level:
+        near -= 1
     if near < 0:
         return None
     # P(at least pairs - near successes) = power; the binomial's tail is a beta distribution's.
-    return float(betaincinv(pairs - near, near + 1, power))
+    return float(beta.ppf(power, pairs - near, near + 1))

@@ -6,7 +6,6 @@ import math
 from random import Random
 from statistics import NormalDist
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,13 +138,6 @@ def test_scatter_is_the_standard_deviation_of_normal_pairs_and_blind_to_a_few_fa
     normal = [0.03 * NormalDist().inv_cdf((index + 0.5) / 1001) for index in range(1001)]
     assert paired.scatter(normal) == pytest.approx(0.03, rel=0.01)
     assert paired.scatter([*normal, *[50.0] * 20, *[-50.0] * 20]) == pytest.approx(0.03, rel=0.07)
-
-
-@settings(max_examples=40)
-@given(st.lists(st.floats(-10, 10), min_size=1, max_size=40))
-def test_scatter_is_half_the_width_between_weibull_quantiles(samples: list[float]) -> None:
-    low, high = np.quantile(samples, [0.158655253931457, 0.841344746068543], method="weibull")
-    assert paired.scatter(samples) == pytest.approx((high - low) / 2, abs=1e-12)
 
 
 def test_what_can_be_seen_grows_with_scatter_and_shrinks_with_blocks() -> None:
