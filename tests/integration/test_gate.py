@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -58,19 +60,29 @@ COUNTED = ("--metric", "instructions_per_op,peak_footprint_bytes")
 needs_callgrind = pytest.mark.skipif(bool(why_not(Counter.CALLGRIND)), reason=str(why_not(Counter.CALLGRIND)))
 
 
+@pytest.fixture(scope="module")
+def baseline(
+    faulty_engine: Path, memtool_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Return a baseline of instructions, counted of ``sound``."""
+    folder = tmp_path_factory.mktemp("baseline")
+    (folder / "full.yaml").write_text(FULL)
+    options = (*COUNTED, "-a", "sound", "--counters", "callgrind", "--baseline", "main.json", "--update")
+    environment = {**memtool_environment, "MEMTOOL_ENGINE": str(faulty_engine)}
+    done = run_memtool("check", "full.yaml", *options, environment=environment, folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return cast("dict[str, Any]", json.loads((folder / "main.json").read_text()))
+
+
 @pytest.fixture
-def counted(faulty_engine: Path, check: Check, tmp_path: Path) -> Callable[..., None]:
-    """Return what writes a baseline of instructions, counted of ``sound``, as that of another allocator or compiler."""
+def counted(baseline: dict[str, Any], tmp_path: Path) -> Callable[..., None]:
+    """Return what writes the baseline of instructions, as that of another allocator or compiler."""
 
     def write(allocator: str = "sound", **machine: str) -> None:
-        options = (*COUNTED, "-a", "sound", "--counters", "callgrind", "--update", "-o", "before")
-        done = check(*options, MEMTOOL_ENGINE=str(faulty_engine))
-        assert (done.returncode, done.stderr) == (0, "")
-        path = tmp_path / "main.json"
-        content = json.loads(path.read_text())
+        content = deepcopy(baseline)
         content["machine"] |= machine
         content["cells"][0]["allocator"] = allocator
-        path.write_text(json.dumps(content))
+        (tmp_path / "main.json").write_text(json.dumps(content))
 
     return write
 
