@@ -95,7 +95,7 @@ class HeapMachine(RuleBasedStateMachine):
         if offset is None:
             return
         if zeroed:
-            assert not any(ctypes.string_at(self.heap.base + offset, size)), "a zeroed block is not zero"
+            assert ctypes.string_at(self.heap.base + offset, size) == bytes(size), "a zeroed block is not zero"
         self._enter(offset, size, alignment)
 
     @precondition(lambda self: self.frames[-1])
@@ -236,10 +236,11 @@ class HeapMachine(RuleBasedStateMachine):
         assert usable >= size, "a block is smaller than was asked"
         if self.traits.on_region:
             assert 0 <= offset <= offset + size <= self.heap.footprint, "a block lies outside the footprint"
-        place = bisect(self.spans, (offset, block.end))
-        near = [*self.spans[max(place - 1, 0) : place], (offset, block.end), *self.spans[place : place + 1]]
+        span = (offset, block.end)
+        place = bisect(self.spans, span)
+        near = [*self.spans[max(place - 1, 0) : place], span, *self.spans[place : place + 1]]
         assert all(end <= begin for (_, end), (begin, _) in pairwise(near)), "a live block was handed out again"
-        self.spans.insert(place, (offset, block.end))
+        self.spans.insert(place, span)
         for at, count in block.parts(size):
             ctypes.memset(self.heap.base + offset + at, block.pattern, count)
         self.frames[-1].append(block)

@@ -42,7 +42,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_file_says_all_that_the_command_line_does(tmp_path: Path) -> None:
     path = written(tmp_path, WHOLE)
-    jsonschema.validate(yaml.safe_load(WHOLE), json_schema())
+    jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(WHOLE))
     first, second = written_in(path)
     assert first == Program(
         name="orders[n=1,mode=csv]",
