@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from tests import fork_client, fork_server
+from tests import fork_client
 
 TUNING = ("MEMTOOL_", "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Beginnings of variables that a developer may have set, and that would change what tests find."""
@@ -101,7 +101,7 @@ def server() -> tuple[int, str]:
     address = f"{folder.name}/socket"
     environment = {name: value for name, value in without_tuning(os.environ).items() if name != "PYTHONPATH"}
     started = subprocess.Popen(
-        [sys.executable, fork_server.__file__, address],
+        [sys.executable, str(Path(__file__).with_name("fork_server.py")), address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/",  # the folder of a test is not its folder
