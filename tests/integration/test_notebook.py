@@ -12,8 +12,15 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from tests.conftest import ROOT
+from tests.started import LITTLE_WORK
 
 NOTEBOOK = ROOT / "docs/notebook.ipynb"
+PACKING = f"""\
+from functools import partial
+from memtool.engine.packing import binding
+binding.pack_image = partial(binding.pack_image, work={LITTLE_WORK})
+"""
+"""A cell before all others: no packing is looked for longer than a millisecond."""
 
 
 def shown(notebook: NotebookNode) -> list[set[str]]:
@@ -31,6 +38,7 @@ def test_the_notebook_runs_and_shows_what_is_stored_in_it(tmp_path: Path) -> Non
     for cell in notebook.cells:
         # A tenth of the allocations: what is shown has the same forms.
         cell.source = cell.source.replace("allocations: 20k", "allocations: 2k").replace("blocks=6", "blocks=2")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(PACKING))  # type: ignore[no-untyped-call]
     NotebookClient(
         notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}, timeout=120
     ).execute()
