@@ -128,10 +128,13 @@ def _shipped(suffix: str) -> dict[str, Path]:
 def find_workload(name: str) -> Path:
     """Return the file at a path or of a shipped workload's short name. Raises InputError."""
     path = Path(name)
-    known = shipped() | shipped_recordings()
     if not name:
         raise InputError("WORKLOAD: is empty; memtool list workloads names those that are shipped")
-    if name in known and not path.is_file():
+    # Unlike Path.is_file() this is False, and no error, where it cannot be known.
+    if os.path.isfile(path):  # noqa: PTH113
+        return path
+    known = shipped() | shipped_recordings()
+    if name in known:
         return known[name]
     if files.is_there(path) or path.suffix in (".yaml", ".yml"):
         return path
