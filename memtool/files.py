@@ -66,6 +66,12 @@ def _mode_of(path: Path) -> int:
     return 0o666 & ~mask
 
 
+def refuse_other_than_file(path: Path) -> None:
+    """Raise InputError if a folder, a device or a pipe is there, which a file that is renamed to it would replace."""
+    if is_there(path) and not path.is_file():
+        raise InputError(f"{path}: is {_kind(path)}, not a file")
+
+
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
     """Return the descriptor of a regular file: pipes would hang, devices have no end. Raises InputError, OSError."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -97,6 +103,21 @@ def _has_writer(pipe: int) -> bool:
         return os.read(pipe, 1) != b""
     except BlockingIOError:  # it has a writer, which has not written yet
         return True
+
+
+@contextmanager
+def name_in_utf8(path: Path, flags: int = os.O_RDONLY) -> Iterator[Path]:
+    """Yield a name under which a library that takes no other bytes can open a file. Raises OSError."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        yield path
 
 
 def read_text(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import Count, width_of_lists
+from memtool.commands.options import Count, UserPath, width_of_lists
 from memtool.commands.progress import events_read
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "output",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Output file; NAME.parquet unless given, or NAME.yaml for a heap profile.",
 )
 @click.option(

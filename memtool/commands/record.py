@@ -30,12 +30,14 @@ class _Signal(click.ParamType[int]):
         import signal
 
         text = str(value)
-        if text.isdigit() and 0 < int(text) < signal.NSIG:
-            return int(text)
-        try:
-            return int(signal.Signals[text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"])
-        except KeyError:
+        name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+        number = int(text) if text.isdecimal() else int(signal.Signals.__members__.get(name, 0))
+        if number not in signal.valid_signals():
             self.fail(f"is not a signal: '{text}' (USR2, or a number)", param, ctx)
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            known = signal.Signals(number).name
+            self.fail(f"no program can catch {known}: '{text}' (USR2 is one that it can)", param, ctx)
+        return number
 
 
 @click.command("record", context_settings={"ignore_unknown_options": True})

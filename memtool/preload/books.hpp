@@ -36,7 +36,7 @@ class Books {
       // A block lies at a multiple of its length, so that its contents can be aligned.
       const std::size_t length = std::size_t{1} << order;
       const std::size_t offset = (used_ + length - 1) & ~(length - 1);
-      if (offset + length > kReserved) return nullptr;
+      if (offset + length > reserved_) return nullptr;
       block = base_ + offset;
       used_ = offset + length;
     }
@@ -55,8 +55,7 @@ class Books {
     return (std::size_t{1} << header.order) - header.front;
   }
   [[nodiscard]] bool contains(const void* block) const noexcept {
-    return base_ != nullptr &&
-           reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(base_) < kReserved;
+    return reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(base_) < reserved_;
   }
   // Called around a fork.
   void lock() noexcept { lock_.lock(); }
@@ -70,16 +69,23 @@ class Books {
     std::uint32_t front;
   };
   static constexpr std::size_t kHeader = sizeof(Header);
-  static constexpr std::size_t kReserved = std::size_t{8} << 30;
+  static constexpr std::size_t kMostReserved = std::size_t{8} << 30;
+  static constexpr std::size_t kLeastReserved = std::size_t{2} << 20;
   static constexpr unsigned kLeast = 5;
   static constexpr unsigned kOrders = 33;
 
   static Header header_of(const void* block) noexcept { return static_cast<const Header*>(block)[-1]; }
+  // Where address space is limited (`ulimit -v`), seven eighths of it and more are left to the heap and the program.
   bool reserve() noexcept {
-    void* memory = mmap(nullptr, kReserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return false;
-    base_ = static_cast<std::byte*>(memory);
-    return true;
+    for (std::size_t bytes = kMostReserved; bytes >= kLeastReserved; bytes /= 8) {
+      void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (memory == MAP_FAILED) continue;
+      base_ = static_cast<std::byte*>(memory);
+      reserved_ = bytes == kMostReserved ? bytes : bytes / 8;
+      if (reserved_ < bytes) munmap(base_ + reserved_, bytes - reserved_);
+      return true;
+    }
+    return false;
   }
   void give_back(std::byte* block, unsigned order) noexcept {
     std::memcpy(block, &free_[order], sizeof(void*));
@@ -88,6 +94,7 @@ class Books {
 
   SpinLock lock_;
   std::byte* base_ = nullptr;
+  std::size_t reserved_ = 0;
   std::size_t used_ = 0;
   std::array<void*, kOrders> free_{};
 };

@@ -61,7 +61,8 @@ class ProgramExecutor:
         self._directory = directory
         self._random = random.Random(seed)
         self._environment = without_tuning(os.environ)
-        self._set_up: set[str] = set()
+        self._set_up: dict[str, Failed | None] = {}
+        """Programs whose setup has run, and why it failed: none of their cells can be measured then."""
         self._warm: set[Cell] = set()
         self._seen: set[Cell] = set()
         self._digests: dict[Path, str] = {}
@@ -102,9 +103,9 @@ class ProgramExecutor:
     def _prepare_cell(self, program: Program, job: Job) -> None:
         """Do what is done once: for a workload its setup and the expected output, for a cell its warm-ups."""
         if program.name not in self._set_up:
-            self._set_up.add(program.name)
-            if program.setup is not None:
-                self._beside("setup", program.setup, program, None)
+            self._set_up[program.name] = self._why_not_set_up(program)
+        if (failed := self._set_up[program.name]) is not None:
+            raise Failed(str(failed))
         if program.expects_same_output and not self._expected(program).exists():
             reference = self._references[program.name]
             taken = self._run(program, reference, job)
@@ -114,6 +115,14 @@ class ProgramExecutor:
             self._warm.add(job.cell)
             for _ in range(program.warmup):
                 self._run(program, job.plan, job)
+
+    def _why_not_set_up(self, program: Program) -> Failed | None:
+        if program.setup is not None:
+            try:
+                self._beside("setup", program.setup, program, None)
+            except Failed as problem:
+                return problem
+        return None
 
     def _expected(self, program: Program) -> Path:
         return self._directory / OUTPUTS / files.safe_name(program.name)

@@ -35,24 +35,29 @@ static size_t size_in_arena(const void* block) {
   return size;
 }
 
-/* Runs a call of the allocator, and then the code that records it. Nested calls of the allocator are not recorded. */
-#define RECORDED(CALL, RECORD)              \
-  do {                                      \
-    if (UNLIKELY(here.inside != OUTSIDE)) { \
-      CALL;                                 \
-      miss();                               \
-    } else {                                \
-      here.inside = RECORDING;              \
-      CALL;                                 \
-      RECORD;                               \
-      here.inside = OUTSIDE;                \
-    }                                       \
+/* Runs a call of the allocator, and then the code that records it. Nested calls of the allocator are not recorded.
+ *
+ * What follows a refusal within an operator new is the program's own: its handler, an exception, another attempt. So
+ * the refusal is recorded here, and then the thread is outside. `BLOCK`: what the call returned. */
+#define RECORDED(CALL, BLOCK, RECORD)                                                     \
+  do {                                                                                    \
+    const enum inside was_inside = here.inside;                                           \
+    if (LIKELY(was_inside == OUTSIDE)) here.inside = RECORDING;                           \
+    CALL;                                                                                 \
+    if (LIKELY(was_inside == OUTSIDE) || (was_inside == FORWARDING && (BLOCK) == NULL)) { \
+      here.inside = RECORDING;                                                            \
+      RECORD;                                                                             \
+      here.inside = OUTSIDE;                                                              \
+    } else {                                                                              \
+      miss();                                                                             \
+    }                                                                                     \
   } while (0)
 
 static COLD void* first_malloc(size_t size, const void* caller) {
   if (!has_functions()) return from_arena(size, 16);
   void* block;
-  RECORDED(block = common.real.malloc(size), put_block(here.state, MEMTOOL_ALLOCATE, false, block, size, 0, caller));
+  RECORDED(block = common.real.malloc(size), block,
+           put_block(here.state, MEMTOOL_ALLOCATE, false, block, size, 0, caller));
   return block;
 }
 
@@ -64,10 +69,17 @@ static APART void* recorded_malloc(size_t size, const void* caller, struct state
   return block;
 }
 
+static APART void* forwarded_malloc(size_t size, const void* caller) {
+  void* block = common.real.malloc(size);
+  if (LIKELY(block != NULL)) return block;
+  RECORDED(, block, put_block(here.state, MEMTOOL_ALLOCATE, false, block, size, 0, caller));
+  return block;
+}
+
 /* The functions of C that most events are of do without has_functions(): a thread with a state has them. Within a
- * recorded call of C++ they only pass the call on, and need no register for that. */
+ * recorded call of C++ they only pass the call on, unless it is refused. */
 EXPORT void* malloc(size_t size) {
-  if (here.inside == FORWARDING && LIKELY(common.is_ready)) return common.real.malloc(size);
+  if (here.inside == FORWARDING && LIKELY(common.is_ready)) return forwarded_malloc(size, CALLER);
   struct state* const state = here.state;
   if (LIKELY(here.inside == OUTSIDE && state != NULL)) return recorded_malloc(size, CALLER, state);
   return first_malloc(size, CALLER);
@@ -120,7 +132,7 @@ EXPORT void* calloc(size_t count, size_t size) {
   const bool overflows = __builtin_mul_overflow(count, size, &bytes);
   if (UNLIKELY(!has_functions())) return overflows ? NULL : from_arena(bytes, 16);
   void* block;
-  RECORDED(block = common.real.calloc(count, size),
+  RECORDED(block = common.real.calloc(count, size), block,
            put_block(here.state, MEMTOOL_ZEROED, false, block, bytes, 0, CALLER));
   return block;
 }
@@ -142,7 +154,7 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
   }
   void* fresh;
   if (UNLIKELY(is_of_arena(block))) {
-    RECORDED(fresh = out_of_arena(block, bytes),
+    RECORDED(fresh = out_of_arena(block, bytes), fresh,
              put_block(here.state, MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller));
     return fresh;
   }
@@ -190,7 +202,7 @@ EXPORT void* reallocarray(void* block, size_t count, size_t size) {
 EXPORT int posix_memalign(void** to, size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return (*to = from_arena(size, alignment)) == NULL ? ENOMEM : 0;
   int problem;
-  RECORDED(problem = common.real.posix_memalign(to, alignment, size),
+  RECORDED(problem = common.real.posix_memalign(to, alignment, size), problem == 0 ? *to : NULL,
            put_block(here.state, MEMTOOL_ALIGNED, false, problem == 0 ? *to : NULL, size, alignment, CALLER));
   return problem;
 }
@@ -198,7 +210,7 @@ EXPORT int posix_memalign(void** to, size_t alignment, size_t size) {
 EXPORT void* aligned_alloc(size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
   void* block;
-  RECORDED(block = common.real.aligned_alloc(alignment, size),
+  RECORDED(block = common.real.aligned_alloc(alignment, size), block,
            put_block(here.state, MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
   return block;
 }
@@ -206,7 +218,7 @@ EXPORT void* aligned_alloc(size_t alignment, size_t size) {
 EXPORT void* memalign(size_t alignment, size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
   void* block;
-  RECORDED(block = common.real.memalign(alignment, size),
+  RECORDED(block = common.real.memalign(alignment, size), block,
            put_block(here.state, MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
   return block;
 }
@@ -214,7 +226,8 @@ EXPORT void* memalign(size_t alignment, size_t size) {
 EXPORT void* valloc(size_t size) {
   if (UNLIKELY(!has_functions())) return from_arena(size, PAGE);
   void* block;
-  RECORDED(block = common.real.valloc(size), put_block(here.state, MEMTOOL_ALIGNED, false, block, size, PAGE, CALLER));
+  RECORDED(block = common.real.valloc(size), block,
+           put_block(here.state, MEMTOOL_ALIGNED, false, block, size, PAGE, CALLER));
   return block;
 }
 
@@ -222,7 +235,7 @@ EXPORT void* pvalloc(size_t size) {
   const size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
   if (UNLIKELY(!has_functions())) return from_arena(whole, PAGE);
   void* block;
-  RECORDED(block = common.real.pvalloc(size),
+  RECORDED(block = common.real.pvalloc(size), block,
            put_block(here.state, MEMTOOL_ALIGNED, false, block, whole, PAGE, CALLER));
   return block;
 }

@@ -20,8 +20,9 @@ static void* function_of(const char* name) {
   return library == NULL ? NULL : dlsym(library, name);
 }
 
+/* A refusal (hooks.c) has ended the forwarding. */
 static void leave(const enum inside* was_inside) {
-  here.inside = *was_inside;
+  if (LIKELY(here.inside != OUTSIDE)) here.inside = *was_inside;
 }
 
 /* The actual function. The first call looks it up, while the thread is inside, so that requests of the look-up are not
@@ -29,21 +30,22 @@ static void leave(const enum inside* was_inside) {
 #define PROPER(TYPE, NAME)                                                            \
   static TYPE proper TOGETHER = NULL;                                                 \
   const enum inside was_inside __attribute__((cleanup(leave))) = here.inside;         \
-  here.inside = FORWARDING;                                                           \
+  here.inside = LIKELY(was_inside != RECORDING) ? FORWARDING : RECORDING;             \
   if (UNLIKELY(__atomic_load_n(&proper, __ATOMIC_RELAXED) == NULL)) {                 \
     has_functions();                                                                  \
     __atomic_store_n(&proper, (TYPE)(uintptr_t)function_of(#NAME), __ATOMIC_RELAXED); \
     if (proper == NULL) abort();                                                      \
   }
 
-#define NEW(NAME, KIND, SIZE, ALIGNMENT, PARAMETERS, ARGUMENTS)                                           \
-  EXPORT void* NAME PARAMETERS;                                                                           \
-  EXPORT void* NAME PARAMETERS {                                                                          \
-    typedef void*(*function)PARAMETERS;                                                                   \
-    PROPER(function, NAME)                                                                                \
-    void* block = proper ARGUMENTS;                                                                       \
-    if (LIKELY(was_inside == OUTSIDE)) put_block(here.state, KIND, true, block, SIZE, ALIGNMENT, CALLER); \
-    return block;                                                                                         \
+#define NEW(NAME, KIND, SIZE, ALIGNMENT, PARAMETERS, ARGUMENTS)          \
+  EXPORT void* NAME PARAMETERS;                                          \
+  EXPORT void* NAME PARAMETERS {                                         \
+    typedef void*(*function)PARAMETERS;                                  \
+    PROPER(function, NAME)                                               \
+    void* block = proper ARGUMENTS;                                      \
+    if (LIKELY(was_inside == OUTSIDE && here.inside == FORWARDING))      \
+      put_block(here.state, KIND, true, block, SIZE, ALIGNMENT, CALLER); \
+    return block;                                                        \
   }
 
 #define DELETE(NAME, PARAMETERS, ARGUMENTS)                                                \

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memtool import files
 from memtool.engine.instruments.binding import calibrate_counter
 from memtool.engine.recorded.binding import Portion
 from memtool.errors import InputError, MemtoolError
@@ -224,9 +225,8 @@ def _trusts_counter() -> bool:
 @contextmanager
 def _folder(file: Path) -> Iterator[Path]:
     """Yield a private folder next to the file for the processes' output, which is deleted afterwards."""
+    files.refuse_other_than_file(file)
     folder = Path(os.path.abspath(file.with_name(f"{file.name}.recording")))  # noqa: PTH100  # links stay links
-    if file.is_dir():
-        raise InputError(f"{file}: is a folder")
     try:
         folder.mkdir(exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

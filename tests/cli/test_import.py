@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,9 @@ WRONG = {
     "no recording": (["nonsense"], "nonsense: is in no known format (memtool, plain, "),
     "no such file": (["none.zip"], "none.zip: no such file"),
     "no such folder": (["my app.txt", "-o", "none/app.parquet"], "none/app.parquet: cannot be written: No such file"),
+    "a pipe to write": (["my app.txt", "-o", "pipe"], "pipe: is a pipe, not a file\n"),
+    "a folder to write": (["my app.txt", "-o", "."], ".: is a folder, not a file\n"),
+    "an empty name": (["my app.txt", "-o", ""], "Invalid value for '-o': is empty (memtool import --help)\n"),
     "itself": (["my app.txt", "-o", "my app.txt"], "-o: my app.txt: would be overwritten while it is read\n"),
     "another writes": (
         ["my app.txt", "-o", "busy.parquet"],
@@ -145,6 +149,7 @@ def test_what_is_wrong_is_said_in_a_line_and_leaves_nothing(
 ) -> None:
     Path("nonsense").write_text("nonsense\n")
     Path("busy.parquet.parts").mkdir()
+    os.mkfifo("pipe")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as written:
         written.writestr("recording", CALLS)

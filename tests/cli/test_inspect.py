@@ -291,7 +291,7 @@ def test_a_trace_file_has_no_definition(tmp_path: Path, capsys: pytest.CaptureFi
         (
             BUFFERS.replace("lower,upper", "from,until"),
             "1: must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any "
-            "order; is 'id,from,until,size'",
+            "order; or, with a call on each line, kind, address (or object) and size; is 'id,from,until,size'",
         ),
         (BUFFERS.replace("6,50", "6,-50"), "3: size: must be a whole number from 0 to 2^58 - 1, is '-50'"),
         (BUFFERS.replace("2,6", "6,2"), "3: upper: must be above lower (6), is 2"),

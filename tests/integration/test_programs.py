@@ -205,6 +205,15 @@ def test_a_failure_costs_its_sample_and_says_why(settings: dict[str, Any], reaso
     assert sample.of_harness == (reason is not None and reason.startswith(beside))
 
 
+def test_nothing_is_measured_without_its_setup(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = by_shell(f"echo run >> {log}", setup=f"echo setup >> {log}; exit 2", cleanup=f"echo cleanup >> {log}")
+    samples = sampled(program, tmp_path, "glibc", "jemalloc", blocks=2)
+    said = f"setup ended with status 2: {program.setup}"
+    assert [(sample.reason, sample.of_harness) for sample in samples] == [(said, True)] * 4
+    assert log.read_text(encoding="utf-8") == "setup\ncleanup\n"
+
+
 def test_what_is_run_around_a_program_and_how_often(tmp_path: Path) -> None:
     log = tmp_path / "log"
     note = f'echo "%s $MEMTOOL_ALLOCATOR $MEMTOOL_BLOCK" >> {log}'

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,12 +163,41 @@ def test_what_a_killed_memtool_had_written_can_be_read(
     [
         (("--", "no-such-program"), "no-such-program: no such program"),
         (("-o", "none/app.parquet", "--", "true"), "none/app.parquet: cannot be written: No such file or directory"),
+        (("-o", "pipe", "--", "true"), "pipe: is a pipe, not a file"),
+        (("-o", "folder", "--", "true"), "folder: is a folder, not a file"),
+        (("-o", ".", "--", "true"), ".: is a folder, not a file"),
+        (
+            ("--signal", "kill", "--", "true"),
+            "Invalid value for '--signal': no program can catch SIGKILL: 'kill' (USR2 is one that it can) "
+            "(memtool record --help)",
+        ),
+        (
+            ("--signal", "32", "--", "true"),
+            "Invalid value for '--signal': is not a signal: '32' (USR2, or a number) (memtool record --help)",
+        ),
         (("--start-off", "--", "true"), "--start-off: needs --signal, or nothing would ever be recorded"),
     ],
 )
 def test_what_cannot_be_recorded_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
     done = run_memtool("record", *words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {said}\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_names_need_not_be_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"of \xff.parquet")
+    program = tmp_path / os.fsdecode(b"true\xfe")
+    shutil.copy("/bin/true", program)
+    done = run_memtool("record", "-o", name, "--", "sh", "-c", 'test "$0" = x', "x", folder=tmp_path)
+    assert (done.returncode, "Error" in done.stderr) == (0, False)
+    assert sum(len(rows.events) for rows in trace_file.load(tmp_path / name).portions(Ending())) > 0
+    assert run_memtool("import", name, "-o", "again.parquet", folder=tmp_path).returncode == 0
+    done = run_memtool("record", "-o", "program.parquet", "--", "sh", "-c", str(program), folder=tmp_path)
+    assert done.returncode == 0
+    assert run_memtool("inspect", "program.parquet", folder=tmp_path).returncode == 0
 
 
 def test_a_program_outlives_a_trace_that_cannot_be_written(

@@ -195,6 +195,28 @@ def test_new_and_delete(programs: Path, tmp_path: Path) -> None:
     assert seen.missed == 0
 
 
+def test_what_follows_a_refused_new_is_recorded(programs: Path, tmp_path: Path) -> None:
+    status, (seen,) = run(tmp_path, str(programs / "gives_back_reserve"))
+    assert status == 3
+    begin = next(at for at, request in enumerate(seen.requests()) if request == ("allocate", 5005, 0))
+    free = ("free", 0, 0)
+    # The requests for the exceptions are those of the C++ library, whose size it alone knows.
+    thrown = [("allocate", int(event["size"]), 0) for event in seen.events[begin:] if 0 < event["size"] < 1000]
+    refused = [(kind, size) for kind, size, _ in seen.requests() if kind == "refused"]
+    assert refused == [("refused", 1 << 60)] * 3
+    assert [request for request in seen.requests()[begin:] if request[0] not in ("refused", "end")] == [
+        ("allocate", 5005, 0),
+        free,
+        thrown[0],
+        free,
+        thrown[1],
+        free,
+        ("allocate", 6006, 0),
+        free,
+    ]
+    assert (seen.counts["unmatched_frees"], seen.counts["implicit_frees"], seen.missed) == (0, 0, 0)
+
+
 def test_threads_and_a_forked_child_lose_nothing(programs: Path, tmp_path: Path) -> None:
     status, (own, child) = run(tmp_path, str(programs / "counts_calls"), str(tmp_path / "counts"), "8", "20000")
     assert status == 7  # as it was

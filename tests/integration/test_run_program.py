@@ -28,12 +28,16 @@ def memtool_run(allocator: str, *program: str, options: tuple[str, ...] = ()) ->
     return run_memtool("run", *options, "-a", allocator, "--", *program, timeout=300)
 
 
-def under(allocator: str, *program: str, **variables: str) -> tuple[int, str, str]:
-    """Return (status, output, errors) of a program as `memtool run` starts it."""
+def environment_of(allocator: str, **variables: str) -> dict[str, str]:
     known = Registry()
     (spec,) = parse_allocators(allocator, known.groups)
     plan = known.resolve(spec)
-    environment = launch.environment(known.resolve(spec, as_malloc=plan.uses_region), {**os.environ, **variables})
+    return launch.environment(known.resolve(spec, as_malloc=plan.uses_region), {**os.environ, **variables})
+
+
+def under(allocator: str, *program: str, **variables: str) -> tuple[int, str, str]:
+    """Return (status, output, errors) of a program as `memtool run` starts it."""
+    environment = environment_of(allocator, **variables)
     done = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=300, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -102,6 +106,18 @@ def test_a_child_that_is_forked_while_others_allocate_comes_to_its_end(
     programs: Path,  # noqa: F811
 ) -> None:
     assert under(allocator, str(programs / "forks_beside_threads")) == (0, "", "")
+
+
+@pytest.mark.parametrize("allocator", ["thread-spans", "tlsf", "tlsf+redzone"])
+def test_address_space_may_be_limited(
+    allocator: str,
+    programs: Path,  # noqa: F811
+) -> None:
+    environment = environment_of(allocator)
+    environment["PRELOADED"] = environment.pop("LD_PRELOAD")
+    line = f'ulimit -v 220000; LD_PRELOAD="$PRELOADED" exec {programs}/threads_come_and_go'
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, env=environment, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 SOURCE = """

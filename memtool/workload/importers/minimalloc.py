@@ -85,7 +85,8 @@ def _table(path: Path, head: list[str]) -> _Table:
         requirement = (
             "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
         )
-        raise InputError(f"{path}:1: {requirement}; is {abbreviated(','.join(head))}")
+        calls = "or, with a call on each line, kind, address (or object) and size"
+        raise InputError(f"{path}:1: {requirement}; {calls}; is {abbreviated(','.join(head))}")
     twice = next((name for name in names if names.count(name) > 1 and name), None)
     if twice is not None:
         raise InputError(f"{path}:1: has two columns for {twice}; is {abbreviated(','.join(head))}")

@@ -153,11 +153,11 @@ def _has_columns(names: Sequence[str]) -> bool:
 def _recognises(head: bytes) -> bool:
     text = re.sub(r"^(\s*(#.*)?\n)+", "", head.decode("utf-8-sig", "replace"))
     first = text.partition("\n")[0].strip()
-    if not first.startswith("{"):
-        return _has_columns(first.split("\t" if "\t" in first else ","))
     try:
+        if not first.startswith("{"):
+            return _has_columns(next(csv.reader([first], delimiter="\t" if "\t" in first else ","), []))
         fields = json.loads(first)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, csv.Error):
         return False
     return {"kind", "address"} <= {_NAMES.get(str(name).lower()) for name in fields}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memtool import files
 from memtool.engine.generate.binding import (
     ALLOCATE,
     ALLOCATE_ZEROED,
@@ -98,8 +100,9 @@ class TraceWriter:
     """
 
     def __init__(self, path: Path, *, part_seconds: float | None = None) -> None:
-        """Begin a file with the columns that its first row group has. Raises MemtoolError, OSError."""
+        """Begin a file with the columns that its first row group has. Raises InputError, MemtoolError, OSError."""
         self._pa = require()
+        files.refuse_other_than_file(path)
         self._schema: Any = None
         self._path = path
         self._parts = path.with_name(f"{path.name}.parts")
@@ -212,7 +215,8 @@ class TraceWriter:
         repeated = [name for name in ("caller", "stack") if name in self._schema.names]
         if batch is not None:
             repeated += [name for name in _OF_FEW_VALUES if self._is_smaller_with_dictionary(batch, name)]
-        return self._writer_of(path, self._schema, repeated)
+        with files.name_in_utf8(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as name:
+            return self._writer_of(name, self._schema, repeated)
 
     def _is_smaller_with_dictionary(self, batch: Any, name: str) -> bool:  # noqa: ANN401
         tried = batch.select([name]).slice(0, _TRIED_EVENTS)
@@ -265,7 +269,7 @@ class TraceWriter:
         whole = self._parts / "whole"
         writer: Any = None
         for part in sorted(self._parts.glob("*.parquet")):
-            for batch in self._pa.parquet.ParquetFile(part, pre_buffer=False).iter_batches(_GROUP_EVENTS):
+            for batch in _opened(part).iter_batches(_GROUP_EVENTS):
                 writer = writer or self._open(whole, batch)
                 writer.write_batch(batch, row_group_size=len(batch))
         writer.add_key_value_metadata(encoded)
@@ -279,6 +283,17 @@ class TraceWriter:
                 self._writer.close()
             self._writer = None
         shutil.rmtree(self._parts, ignore_errors=True)
+
+
+def _opened(path: Path) -> Any:  # noqa: ANN401
+    """Open a file of which a row group at a time is in memory."""
+    with files.name_in_utf8(path) as name:
+        return require().parquet.ParquetFile(name, pre_buffer=False)
+
+
+def _head(path: Path) -> Any:  # noqa: ANN401
+    with files.name_in_utf8(path) as name:
+        return require().parquet.read_metadata(name)
 
 
 def _names_object(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -297,11 +312,10 @@ class TraceFile(Recorded):
 
     def portions(self, ending: Ending) -> Iterator[Rows]:
         """Yield the content of the file. Raises InputError where it cannot be read or is inconsistent."""
-        parquet = require().parquet
         born = 0
         frames: dict[int, list[int]] = {}
         for path in self.paths:
-            with _refusing(path), parquet.ParquetFile(path, pre_buffer=False) as file:  # which would keep all of it
+            with _refusing(path), _opened(path) as file:
                 for batch in file.iter_batches(_READ_EVENTS):
                     rows, born = _rows(path, batch, born)
                     if rows.stacks is not None:
@@ -390,10 +404,9 @@ def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
 
 def load(path: Path) -> TraceFile:
     """Return the trace in a file, or in the folder of parts of an incomplete one. Raises InputError."""
-    parquet = require().parquet
     paths = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
     with _refusing(path):
-        heads = [parquet.read_metadata(part) for part in paths]
+        heads = [_head(part) for part in paths]
     for head in heads:
         _refuse_foreign(path, head)
     if any(head.schema.names != heads[0].schema.names for head in heads):

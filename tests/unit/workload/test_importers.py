@@ -149,6 +149,7 @@ FORMATS: dict[str, tuple[str, str | bytes, str]] = {
     "ltrace": ("calls", LTRACE, "A0:32 Z1:16 F1 R0:64@1 F0@1"),
     "bpftrace": ("calls", BPFTRACE, "A0:32 A1:8@1 F0"),
     "CSV": ("plain", CSV, "A0:100 Z1:8 R0:200@1 F1@1"),
+    "CSV, quoted": ("plain", '"kind","object","size"\n"malloc","0","8"\n"free","0",""\n', "A0:8 F0"),
     "TSV": ("plain", TSV, "A0:8 A1:16 R0:32 F1"),
     "JSON lines": ("plain", LINES, "A0:8/64 A1:0 F0"),
     "DJ Delorie": ("malloc-trace-utils", DELORIE, "A0:100 Z1:24@1 R0:200@1 A2:33/64 F1"),

@@ -17,7 +17,10 @@ from tests.events import ALLOCATE, DEALLOCATE, decode, in_words
 from verification.packing import CAPACITY, INSTANCES, LOADS
 
 # At 2 and at 4 one buffer ends where another begins.
-COLUMNS = "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
+COLUMNS = (
+    "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order; or, "
+    "with a call on each line, kind, address (or object) and size"
+)
 FOUR = "id,lower,upper,size\na,0,4,100\nb,2,6,50\nc,4,8,70\nd,0,2,10\n"
 
 
