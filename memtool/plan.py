@@ -176,6 +176,7 @@ def make_plan(options: BenchOptions) -> Plan:
     for spec in specs:
         _refuse_unknown(known, spec)
     settings, notes = _settings(options)
+    _refuse_what_programs_lack(options)
     stages = Stages(options.speed if options.paced else None, options.begin)
     traces = tuple(
         load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode, stages=stages)
@@ -206,6 +207,15 @@ def make_plan(options: BenchOptions) -> Plan:
     notes += tuple(filter(None, [ignored_note(None if options.programs else plans.values())]))
     said = tuple(dict.fromkeys(notes))
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, said, options.programs)
+
+
+def _refuse_what_programs_lack(options: BenchOptions) -> None:
+    """Raise InputError for options that say how events are replayed, as other kinds of work without them do."""
+    of_events = {"threads": options.threads, "rates": options.rates, "paced": options.paced, "begin": options.begin}
+    given = [option(name) for name, value in of_events.items() if value]
+    if given and options.programs:
+        name = options.programs[0].name
+        raise InputError(f"{name}: with {given[0]}: a whole program runs as it does, and nothing is replayed")
 
 
 def as_planned_elsewhere(

@@ -196,7 +196,7 @@ def _file(path: Path, events: int) -> str:
 
 
 def _remarks(recording: Recording, largest: Sequence[ProcessRecord]) -> Iterator[str]:
-    from memtool.units import format_count, format_size
+    from memtool.units import format_size, plural
 
     recorded = recording.recorded
     processor = recorded.user_seconds + recorded.system_seconds
@@ -211,7 +211,7 @@ def _remarks(recording: Recording, largest: Sequence[ProcessRecord]) -> Iterator
     for process in largest:
         if process.inherited_objects:
             yield (
-                f"process {process.number}: its trace begins with {format_count(process.inherited_objects)} blocks "
+                f"process {process.number}: its trace begins with {plural(process.inherited_objects, 'block')} "
                 f"({format_size(process.inherited_bytes)}) of process {numbers[process.parent]}; `memtool bench FILE "
                 "--from start` measures what follows"
             )

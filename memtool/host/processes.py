@@ -46,6 +46,14 @@ def has_loaded(pid: int, library: str) -> bool | None:
     return library.encode() in maps if maps else None
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process exists and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] not in (b"Z", b"X", b"")
+    except OSError:
+        return False
+
+
 def peak_resident_bytes(pid: int) -> int:
     """Return the kernel's high-water mark of a process; 0 once it is gone."""
     with suppress(OSError):

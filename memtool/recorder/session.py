@@ -91,6 +91,8 @@ class ProcessRecord:
     came_to_its_end: bool = False
     executed: bool = False
     """Whether it continued as another program, which has another record of the same process."""
+    outlives: bool = False
+    """Whether it was still running when the program, and the recording with it, ended."""
     status: int | None = None
     """Exit status of the started program, or of the program as which it continued; None: unknown."""
     modules: list[Module] = field(default_factory=list)
@@ -141,6 +143,8 @@ class ProcessRecord:
             yield f"{_many(self.damaged, 'part')} of its recording damaged"
 
     def _ended(self) -> str:
+        if self.outlives:
+            return "it was still running when the program, and the recording with it, ended"
         went_on = "ended past the C library, or went on as a program that was not recorded"
         if self.status is None:
             return f"it was killed, {went_on}"
@@ -353,6 +357,7 @@ class Session:
         for before, record in enumerate(records, 1):
             record.executed = any(later.process == record.process for later in records[before:])
             record.status = status if record.process == process.pid and not record.executed else None
+            record.outlives = not record.came_to_its_end and processes.is_running(record.process)
         for taker in self._takers.values():
             taker.close()
         return Recorded(

@@ -171,6 +171,10 @@ def test_the_command_line_and_its_complaints(capsys: pytest.CaptureFixture[str])
         (("--program", "true", "-L", "n", "1"), "-L: no command has {n}"),
         (("--program", "seq {n}", "-P", "n", "2", "1"), "-P: n: must go up from 2 to 1 by more than 0"),
         (("--program", "true", "-i=x"), "-i: must be exit statuses from 1 to 255, is 'x'"),
+        (("--program", "true", "--threads", "2"), "true: with --threads: a whole program runs as it does"),
+        (("--program", "true", "--rate", "5/s"), "true: with --rate: a whole program runs as it does"),
+        (("--program", "true", "--speed", "2"), "true: with --paced: a whole program runs as it does"),
+        (("--program", "true", "--from", "50%"), "true: with --from: a whole program runs as it does"),
         (("--program", "true", "--find-limit"), "--program: does not go with --find-limit"),
     ):
         status, said = memtool(*arguments)
