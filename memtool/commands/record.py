@@ -117,9 +117,7 @@ def command(
     else:
         lost = (process for process in recording.recorded.processes if process.unwritten is not None)
         for process in lost:
-            click.echo(
-                f"memtool: process {process.number}: its trace could not be written: {process.unwritten}", err=True
-            )
+            click.echo(f"memtool: process {process.number}: {process.why_unwritten()}", err=True)
     return processes.exit_code(recording.recorded.status)
 
 
@@ -191,6 +189,8 @@ def _summary(recording: Recording) -> Iterator[str]:
 def _file(path: Path, events: int) -> str:
     from memtool.units import format_size
 
+    if path.is_dir():
+        return f"{path} ({format_size(sum(part.stat().st_size for part in path.iterdir()))})"
     size = path.stat().st_size
     return f"{path} ({format_size(size)}, {size / max(events, 1):.2f} bytes an event)"
 

@@ -75,7 +75,9 @@ class ProcessRecord:
     stopped: str | None = None
     """Reason why it had to stop."""
     unwritten: str | None = None
-    """Reason why its trace could not be written."""
+    """Reason why its trace could not be written, or not to its end."""
+    has_parts: bool = False
+    """Whether what had been written by then can be read."""
     damaged: int = 0
     inherited_objects: int = 0
     """Blocks inherited from its parent, with which its trace begins."""
@@ -121,8 +123,8 @@ class ProcessRecord:
         if self.missed:
             yield f"{_many(self.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
         if self.unwritten is not None:
-            yield f"its trace could not be written: {self.unwritten}"
-        if not (self.came_to_its_end or self.executed):
+            yield self.why_unwritten()
+        if not (self.came_to_its_end or self.executed or self.unwritten is not None):
             yield f"{self._ended()}; every call before that is there"
         if unknown and self.parent and not self.knows_parent:
             yield (
@@ -141,6 +143,11 @@ class ProcessRecord:
             yield f"{_many(self.cut_stacks, 'call stack')} cut short: the code there says nowhere how to unwind it"
         if self.damaged:
             yield f"{_many(self.damaged, 'part')} of its recording damaged"
+
+    def why_unwritten(self) -> str:
+        """Return what became of a trace that could not be written."""
+        what = "has its beginning only, in parts" if self.has_parts else "could not be written"
+        return f"its trace {what}: {self.unwritten}"
 
     def _ended(self) -> str:
         if self.outlives:

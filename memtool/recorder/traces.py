@@ -63,7 +63,8 @@ class Recording:
 
     recorded: Recorded
     files: tuple[Path | None, ...]
-    """Trace of each process; None: it made no request, or nothing of it was recorded."""
+    """Trace of each process, or the folder of its parts if it could not be completed; None: it made no request, or
+    nothing of it was recorded."""
 
 
 class _Trace:
@@ -104,7 +105,7 @@ class _Trace:
         self._writer.append(rows)
 
     def close(self, command: Sequence[str], clock: str) -> Path | None:
-        """Complete the file; return its path, or None where there is none."""
+        """Complete the file and return its path; if it cannot be written, the folder of its parts; None: no trace."""
         if self._writer is None:
             return None
         record = self._record
@@ -115,8 +116,9 @@ class _Trace:
                 return self.path
         except OSError as problem:
             record.unwritten = problem.strerror or str(problem)
-        self._writer.abandon()
-        return None
+        parts = self._writer.leave_parts()
+        record.has_parts = parts is not None
+        return parts
 
     def _metadata(self, command: Sequence[str], clock: str) -> dict[str, Any]:
         """Return the metadata that docs/traces.md lists."""
@@ -211,6 +213,9 @@ def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) ->
     if own:
         file = files[own[-1]]
         assert file is not None
+        if file.is_dir():
+            name = name.with_name(f"{name.name}{file.suffix}")
+            shutil.rmtree(name, ignore_errors=True)
         files[own[-1]] = file.replace(name)
 
 

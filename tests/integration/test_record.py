@@ -17,7 +17,7 @@ import pytest
 
 from memtool.recorder import traces
 from memtool.workload.sources import trace_file
-from memtool.workload.sources.source import Ending
+from memtool.workload.sources.source import Ending, Rows
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
 from tests.started import run_memtool
 
@@ -230,6 +230,33 @@ def test_what_the_allocator_ends_is_recorded_up_to_then(programs: Path, tmp_path
         "1 call for blocks that nobody was seen to allocate",
     ]
     assert recording.files == (tmp_path / "app.parquet",)
+
+
+def test_a_disk_that_fills_leaves_what_was_written_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = trace_file.TraceWriter.append
+    sizes: list[int] = []
+
+    def fills(self: trace_file.TraceWriter, rows: Rows) -> None:
+        if sizes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, rows)
+        sizes.append(self.events)
+
+    monkeypatch.setattr(traces, "_PART_SECONDS", 0.0)
+    monkeypatch.setattr(trace_file.TraceWriter, "append", fills)
+    (tmp_path / "app.parquet.parts").mkdir()
+    (tmp_path / "app.parquet.parts/000009.parquet").touch()  # of a memtool that was killed
+    # Each variable is a few requests; the first ones are written while the shell waits.
+    command = ["sh", "-c", "sleep 1.5; a=1; b=2; c=3; exit 7"]
+    recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet", follows=False))
+    (own,) = recording.recorded.processes
+    assert recording.recorded.status == 7
+    assert recording.files == (tmp_path / "app.parquet.parts",)
+    assert list(own.missing()) == ["its trace has its beginning only, in parts: No space left on device"]
+    kept = trace_file.load(tmp_path / "app.parquet.parts")
+    assert [len(kept.paths), kept.expected_events] == [1, *sizes]
+    assert sizes[0] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["app.parquet.parts"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from memtool.workload.sources.stacks import FirstUses, Frames
 
 SCHEMA = "memtool.trace.v1"
 _METADATA = b"memtool.trace"
+_WHOLE = "whole"
 _GROUP_EVENTS = 1 << 20
 _READ_EVENTS = 1 << 18
 _LARGEST_GROUP = 1 << 30
@@ -109,6 +110,7 @@ class TraceWriter:
         self._part_seconds = part_seconds
         self._part_begun = time.monotonic()
         self._number = 0
+        self._complete = 0
         self._born = 0
         self._held: list[dict[str, NDArray[Any]]] = []
         self._frames: Frames = {}
@@ -245,6 +247,7 @@ class TraceWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._complete = self._number
         self._part_begun = time.monotonic()
 
     def close(self, metadata: Mapping[str, Any]) -> None:
@@ -266,7 +269,7 @@ class TraceWriter:
 
     def _join(self, encoded: Mapping[bytes, bytes]) -> None:
         """Combine the parts into one file."""
-        whole = self._parts / "whole"
+        whole = self._parts / _WHOLE
         writer: Any = None
         for part in sorted(self._parts.glob("*.parquet")):
             for batch in _opened(part).iter_batches(_GROUP_EVENTS):
@@ -278,11 +281,25 @@ class TraceWriter:
 
     def abandon(self) -> None:
         """Remove everything except a complete file."""
+        self._drop_writer()
+        shutil.rmtree(self._parts, ignore_errors=True)
+
+    def leave_parts(self) -> Path | None:
+        """Give up a file that cannot be completed. Return the folder of its complete parts; None: there are none."""
+        self._drop_writer()
+        if not self._complete:
+            self.abandon()
+            return None
+        for path in self._parts.iterdir():
+            if path.name == _WHOLE or int(path.stem) > self._complete:
+                path.unlink()
+        return self._parts
+
+    def _drop_writer(self) -> None:
         if self._writer is not None:
-            with suppress(OSError):  # a full disk may be the reason for abandoning it
+            with suppress(OSError):  # a full disk may be the reason
                 self._writer.close()
             self._writer = None
-        shutil.rmtree(self._parts, ignore_errors=True)
 
 
 def _opened(path: Path) -> Any:  # noqa: ANN401
