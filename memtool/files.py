@@ -29,12 +29,15 @@ def write_whole(path: Path, text: str) -> Path:
 
     A link is followed. If something other than a file is there (/dev/null), it is written to directly.
     """
-    path = Path(os.path.realpath(path))
+    named, path = path, Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with open_device(path) as device:
             device.write(text)
         return path
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".memtool-", suffix=".part")
+    try:
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".memtool-", suffix=".part")
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, os.fspath(named)) from None  # not the name of the scratch file
     try:
         # Names of files may contain bytes that are not UTF-8, which must survive the round trip.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
 @click.option(
-    "-a", "--allocator", required=True, metavar="NAME", help="One allocator, written as for `memtool bench -a`."
+    "-a",
+    "--allocator",
+    "allocators",
+    required=True,
+    metavar="NAME",
+    help="One allocator, written as for `memtool bench -a`.",
 )
 @click.option("--stats", is_flag=True, help="Print statistics of each process's heap at its end, on standard error.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
-def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
+def command(allocators: str, stats: bool, program: tuple[str, ...]) -> int:
     """Run PROGRAM with an allocator in place of its malloc: a strategy with adaptors, a system allocator, a library.
 
     The program's input, output and exit status stay the same. A strategy that is not thread-safe gets a lock; one
@@ -35,15 +40,15 @@ def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
     from memtool.preload import launch
 
     known = registry.Registry()
-    specs = parse_allocators(allocator, known.groups)
+    specs = parse_allocators(allocators, known.groups)
     if len(specs) != 1:
-        raise InputError(f"-a: a program has one malloc, and '{allocator}' stands for {len(specs)}")
+        raise InputError(f"-a: a program has one malloc, and '{allocators}' stands for {len(specs)}")
     try:
         plan = known.resolve(specs[0])
         if plan.uses_region:
             plan = known.resolve(specs[0], as_malloc=True)
     except registry.Unavailable as missing:
-        raise InputError(f"-a: {allocator}: {missing}") from None
+        raise InputError(f"-a: {allocators}: {missing}") from None
     launch.refuse_what_is_no_malloc(plan)
     programs.refuse_what_takes_no_preload(programs.find_program(program[0]))
     with tempfile.TemporaryDirectory(prefix="memtool-") as folder:

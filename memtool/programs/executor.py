@@ -77,7 +77,8 @@ class ProgramExecutor:
             if self._is_served(program, job.plan, taken):
                 self._seen.add(job.cell)
         except (Failed, Refused, OSError) as problem:
-            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, str(problem), of_harness=True)
+            words = _in_words(problem) if isinstance(problem, OSError) else str(problem)
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, words, of_harness=True)
         problem_of = taken.problem or self._why_not_served(taken, job)
         proof = self._proof(program, job.plan, taken)
         if problem_of is not None:
@@ -277,6 +278,12 @@ def _serve(
 def _variables(job: Job) -> dict[str, str]:
     """Return the environment variables that describe a run to commands and programs."""
     return {"MEMTOOL_ALLOCATOR": job.cell.allocator, "MEMTOOL_BLOCK": str(job.block)}
+
+
+def _in_words(problem: OSError) -> str:
+    """Return which file was the problem, and why."""
+    reason = problem.strerror or str(problem)
+    return reason if problem.filename is None else f"{problem.filename}: {reason}"
 
 
 def _source(program: Program, stack: ExitStack) -> int:

@@ -194,6 +194,7 @@ def test_a_program_is_run_under_each_allocator_and_proves_it(programs: Path, tmp
         ),
         ({"command": "true", "conclude": "exit 2"}, "conclude ended with status 2: exit 2"),
         ({"command": "true", "setup": "exit 2"}, "setup ended with status 2: exit 2"),
+        ({"command": "true", "output": "/none/output"}, "/none/output: No such file or directory"),
     ],
 )
 def test_a_failure_costs_its_sample_and_says_why(settings: dict[str, Any], reason: str | None, tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_a_failure_costs_its_sample_and_says_why(settings: dict[str, Any], reaso
     assert sample.reason == reason
     assert (sample.status is Status.OK) == (reason is None)
     # What fails beside the program says nothing of an allocator.
-    beside = ("prepare", "conclude", "setup")
+    beside = ("prepare", "conclude", "setup", "/none/output")
     assert sample.of_harness == (reason is not None and reason.startswith(beside))
 
 

@@ -242,6 +242,7 @@ def test_statistics_are_said_where_asked(tmp_path: Path) -> None:
         ("stack", "stack: takes blocks back in one order only (lifo), and programs free in any"),
         ("null", "null: is a control: it hands out memory that is not the program's"),
         ("new-delete", "new-delete: stands on a malloc, and cannot be one"),
+        ("tlfs", "-a: unknown allocator 'tlfs'; did you mean 'tlsf'?"),
         ("tlsf,slab", "-a: a program has one malloc, and 'tlsf,slab' stands for 2"),
     ],
 )

@@ -47,6 +47,12 @@ def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
         os.umask(mask)
 
 
+def test_what_cannot_be_written_goes_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        files.write_whole(tmp_path / "none" / "new", "text")
+    assert caught.value.filename == f"{tmp_path}/none/new"
+
+
 def test_a_device_is_written_to_and_not_replaced() -> None:
     assert files.write_whole(Path("/dev/null"), "text") == Path("/dev/null")
     assert not Path("/dev/null").is_file()
