@@ -45,7 +45,9 @@ def complaint(name: str, arguments: str) -> str | None:
     if command is None or isinstance(command, click.Group):
         return None  # a sentence about memtool; cluster has commands of its own
     try:
-        command.make_parser(click.Context(command)).parse_args(words(arguments))
+        # As a part of memtool: a command keeps the names of its --help from the first context that asks for them.
+        whole = click.Context(cli, **cli.context_settings)
+        command.make_parser(click.Context(command, parent=whole)).parse_args(words(arguments))
     except ValueError:
         return None  # half of a quotation: a line of a longer script
     except click.NoSuchOption as wrong:
