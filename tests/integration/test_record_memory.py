@@ -86,7 +86,12 @@ def test_a_program_that_is_killed_has_every_call_before(
         process.wait(60)
     held = disk if way == "hidden from the start" else taken.now
     assert len(files(held)) == 2
-    assert len(list(disk.glob("*.beside"))) == beside
+    spilled = {path.stem for path in disk.glob("*.beside")}
+    if way == "all in memory":
+        # Nobody reads: what runs for long on a busy machine fills its share, 64 MiB less a chunk of 4 at most.
+        assert spilled <= {path.name for path in files(held) if 512 * path.stat().st_blocks > 60 * MIB}
+    else:
+        assert len(spilled) == beside
     for path in files(held):
         check_counts(read(path, disk / f"{path.name}.beside"), counts)
 
