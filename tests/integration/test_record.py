@@ -8,8 +8,6 @@ import os
 import platform
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import pytest
 from memtool.recorder import traces
 from memtool.workload.sources import trace_file
 from memtool.workload.sources.source import Ending, Rows
-from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+from tests.integration.test_recorder import killed_memtool, programs  # noqa: F401  # a fixture
 from tests.started import run_memtool
 
 
@@ -125,24 +123,7 @@ def test_what_a_killed_memtool_had_written_can_be_read(
     programs: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "memtool",
-            "record",
-            "-o",
-            "app.parquet",
-            "--",
-            str(programs / "counts_calls"),
-            "counts",
-            "2",
-            "0",
-        ],
-        cwd=tmp_path,
-        start_new_session=True,
-    )
-    try:
+    with killed_memtool(programs, tmp_path):
         while not list(tmp_path.glob("app.parquet.recording/*")):
             time.sleep(0.01)
         second = run_memtool("record", "-o", "app.parquet", "--", "true", folder=tmp_path)
@@ -150,9 +131,6 @@ def test_what_a_killed_memtool_had_written_can_be_read(
             2,
             "memtool: app.parquet: another memtool is recording into it\n",
         )
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
     # What one that was killed has left is in nobody's way.
     assert run_memtool("record", "-q", "-o", "app.parquet", "--", "ls", folder=tmp_path).returncode == 0
     assert trace_file.load(tmp_path / "app.parquet").metadata["program"].endswith("/ls")

@@ -6,8 +6,6 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import pytest
 from memtool.host import machine
 from memtool.recorder import traces
 from memtool.recorder.memory import Memory, memory
-from tests.integration.test_recorder import check_counts, counted, programs, read, recorded  # noqa: F401  # a fixture
+from tests.integration.test_recorder import check_counts, counted, killed_memtool, programs, read, recorded  # noqa: F401  # a fixture
 
 SHARED = Path("/dev/shm")
 MIB = 1 << 20
@@ -129,33 +127,13 @@ def test_what_a_killed_memtool_has_left_is_removed_by_the_next(
     programs: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "memtool",
-            "record",
-            "-o",
-            "app.parquet",
-            "--",
-            str(programs / "counts_calls"),
-            "counts",
-            "2",
-            "0",
-        ],
-        cwd=tmp_path,
-        start_new_session=True,
-    )
-    try:
-        while not (held := folders_of(process.pid)):
+    with killed_memtool(programs, tmp_path) as process:
+        while not (held := folders_of(process)):
             time.sleep(0.01)
         (left,) = held
         # It is held: whoever comes meanwhile leaves it.
         with memory():
             assert left.is_dir()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
     with memory():
         assert not left.exists()
 

@@ -96,6 +96,19 @@ def recorded(tmp_path: Path, *command: str, **options: object) -> Iterator[subpr
         process.stdout.close()
 
 
+@contextmanager
+def killed_memtool(programs: Path, folder: Path) -> Iterator[int]:
+    """Yield the process of a memtool that records counts_calls into app.parquet; both are killed at the end."""
+    program = [str(programs / "counts_calls"), "counts", "2", "0"]
+    command = [sys.executable, "-m", "memtool", "record", "-o", "app.parquet", "--", *program]
+    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    try:
+        yield process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def read(path: Path, beside: Path | None = None) -> Seen:
     descriptor = os.open(path, os.O_RDWR)
     try:
