@@ -39,6 +39,10 @@ def as_json(content: object) -> object:
     return plain
 
 
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
 @pytest.mark.parametrize("name", shipped())
 def test_the_schema_accepts_every_shipped_workload(name: str) -> None:
     any_kind_validator().validate(as_json(yaml.safe_load(shipped()[name].read_text())))
