@@ -211,7 +211,15 @@ def make_plan(options: BenchOptions) -> Plan:
 
 def _refuse_what_programs_lack(options: BenchOptions) -> None:
     """Raise InputError for options that say how events are replayed, as other kinds of work without them do."""
-    of_events = {"threads": options.threads, "rates": options.rates, "paced": options.paced, "begin": options.begin}
+    usual = BenchOptions()
+    of_events = {
+        "threads": options.threads,
+        "rates": options.rates,
+        "paced": options.paced,
+        "begin": options.begin,
+        "mode": options.mode != usual.mode,
+        "regions": options.regions != usual.regions,
+    }
     given = [option(name) for name, value in of_events.items() if value]
     if given and options.programs:
         name = options.programs[0].name

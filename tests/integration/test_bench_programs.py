@@ -175,6 +175,8 @@ def test_the_command_line_and_its_complaints(capsys: pytest.CaptureFixture[str])
         (("--program", "true", "--rate", "5/s"), "true: with --rate: a whole program runs as it does"),
         (("--program", "true", "--speed", "2"), "true: with --paced: a whole program runs as it does"),
         (("--program", "true", "--from", "50%"), "true: with --from: a whole program runs as it does"),
+        (("--program", "true", "--mode", "parallel"), "true: with --mode: a whole program runs as it does"),
+        (("--program", "true", "--region", "populate"), "true: with --region: a whole program runs as it does"),
         (("--program", "true", "--find-limit"), "--program: does not go with --find-limit"),
     ):
         status, said = memtool(*arguments)
