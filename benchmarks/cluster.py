@@ -44,9 +44,9 @@ from memtool.cluster.connection import DaskConnection
 from memtool.cluster.dispatcher import Dispatcher, Host
 from memtool.cluster.ledger import Ledger
 from memtool.model import AllocatorSpec, Basis, Comparison, Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
 from memtool.passes.throughput import Throughput
-from memtool.plan import BenchOptions
 from memtool.stats import compare, paired
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace

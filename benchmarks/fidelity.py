@@ -31,8 +31,8 @@ from memtool import api
 from memtool.allocators.registry import Registry
 from memtool.measure.metrics import error_of
 from memtool.model import AllocatorSpec, Mode, Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.preload import launch
 from memtool.programs.program import Program
 from memtool.stats.paired import interval

@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from memtool.errors import InputError
 from memtool.model import CellResult, Metric
-from memtool.plan import BenchOptions
+from memtool.options import BenchOptions
 from memtool.programs.program import Program
 from memtool.run import bench
 from scripts.record_programs import PROGRAMS

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from memtool.model import Mode as Mode
     from memtool.model import Report as Report
     from memtool.model import Run as Run
+    from memtool.options import BenchOptions as BenchOptions
     from memtool.passes import Pass as Pass
-    from memtool.plan import BenchOptions as BenchOptions
     from memtool.plan import Plan as Plan
     from memtool.recorder.traces import Recording
     from memtool.report.paper.themes import Purpose, Theme

@@ -20,8 +20,8 @@ from memtool.kinds import metrics_of, results
 from memtool.kinds.work import kind_of
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
+from memtool.options import BenchOptions, with_programs
 from memtool.passes import CHOSEN, Instrument, Pass, Phase
-from memtool.plan import BenchOptions, with_programs
 from memtool.programs import planning
 from memtool.report.compared import forest, verdicts
 from memtool.report.plots import pictures

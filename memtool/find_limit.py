@@ -25,9 +25,10 @@ from memtool.host import machine
 from memtool.host.counters import Counter
 from memtool.kinds import places_blocks
 from memtool.model import AllocatorPlan, Cell, Mode, Status, TraceInfo
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
-from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
+from memtool.plan import RESERVED_BYTES, Plan, make_plan, refuse_too_large
 from memtool.run import cannot_go_on, fingerprint_of, output_directory, what_is_left
 from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits, Searched
 from memtool.store import limits_file

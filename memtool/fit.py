@@ -11,8 +11,8 @@ from typing import Any
 from memtool.engine.loading import EngineError
 from memtool.errors import InputError
 from memtool.model import Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.stats.agreement import Agreement, agreement
 from memtool.worker.parent import Executor

@@ -164,7 +164,7 @@ def bench(
         InputError: an argument is wrong; ``field`` names it.
         MemtoolError: this machine cannot run the benchmark.
     """
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
 
     several = [workloads] if isinstance(workloads, str | os.PathLike) else workloads
     names = allocators if allocators is None or isinstance(allocators, str) else ",".join(allocators)

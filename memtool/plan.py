@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 from memtool import gate
 from memtool.allocators import pairing, regions, registry
@@ -22,78 +20,23 @@ from memtool.host.counters import Counter
 from memtool.kinds import metrics_of, results, ways
 from memtool.kinds.work import load_trace, ways_alone, work
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
-from memtool.passes import CHOSEN, Instrument, Pass
+from memtool.options import BenchOptions, refuse_what_programs_lack, with_programs
+from memtool.passes import Instrument, Pass
 from memtool.programs import planning
-from memtool.programs.program import Program, written_in
+from memtool.programs.program import Program
 from memtool.stats import proof
 from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
-from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
+from memtool.worker.settings import NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import ThreadPlan
 from memtool.workload.sources.staged import Stages
-from memtool.workload.trace import Trace, find_workload
+from memtool.workload.trace import Trace
 
 RESERVED_BYTES = 64 << 30
 """Address space that is reserved for a region where the workload sets no limit; pages are used on demand."""
 _CALIBRATION_MS = 50
 _LEAST_PACED = 1e-3
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchOptions:
-    """The options of ``memtool bench``."""
-
-    workloads: tuple[str, ...] = ()
-    allocators: str | None = None
-    specs: tuple[AllocatorSpec, ...] = ()
-    """Used instead of ``allocators``, if a command has made them."""
-    regions: tuple[str, ...] = ("anonymous",)
-    blocks: int = 10
-    first_block: int = 0
-    """Number of the first block: those of a second look continue after the first look's."""
-    footprint_repeats: int | None = None
-    """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
-    repeats to the byte, and a verdict on it needs as many pairs as one on time."""
-    passes: tuple[Pass, ...] = CHOSEN
-    """Passes of replayed events; programs have their own."""
-    programs: tuple[Program, ...] = ()
-    """Whole programs to run; without ``workloads`` nothing else is measured."""
-    mode: Mode = Mode.SERIAL
-    as_malloc: bool = False
-    """Whether every row is called like a malloc: through a pointer, with a bare free, and safe for threads."""
-    threads: tuple[int, ...] = ()
-    """Numbers of threads for each workload, instead of its own."""
-    paced: bool = False
-    """Whether to replay at the recorded pace."""
-    speed: float = 1.0
-    """Speed of a paced replay, as a multiple of the recorded pace."""
-    begin: str | None = None
-    """Mark, operation, share or time at which figures begin; the events before it only warm up the heap."""
-    rates: tuple[int, ...] = ()
-    """Rates in operations a second for each workload with arrivals, instead of its own."""
-    seed: int | None = None
-    output: Path | None = None
-    resume: bool = False
-    adds_blocks: bool = False
-    """Whether a resumed run may be given more blocks. A check may not, as adding after a look would break alpha."""
-    keeps_blocks: bool = False
-    """Whether a resumed run keeps its number of blocks, whatever ``blocks`` says, because the user named none."""
-    cold: bool = False
-    counters: str = "auto"
-    """auto | perf | callgrind | none"""
-    counter_repeats: int | None = None
-    """None: ``auto`` counts once, which is fast; a counter named by the user counts again to show that it repeats."""
-    reference: str | None = None
-    packs: bool = True
-    """Whether footprints are compared with the best packing, which takes seconds for each workload."""
-    draw_plots: bool = True
-    time_limit: float | None = None
-    least_time_limit: float = LEAST_TIME_LIMIT
-    """Least time limit of every worker, in seconds."""
-    command: tuple[str, ...] = ()
-    cluster: str | None = None
-    """Cluster whose machines take the samples: the address of Dask's scheduler, or its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +100,6 @@ def too_few_to_compare(plan: Plan) -> str | None:
     return None if few is None else f"for a later `memtool compare`, {few} ({option('resume')} adds blocks)"
 
 
-def with_programs(options: BenchOptions) -> BenchOptions:
-    """Return the options with the programs from their workload files moved to the programs. Raises InputError."""
-    written = {name: written_in(find_workload(name)) for name in options.workloads}
-    return replace(
-        options,
-        workloads=tuple(name for name in options.workloads if not written[name]),
-        programs=(*options.programs, *itertools.chain.from_iterable(written.values())),
-    )
-
-
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and determine which pairs cannot be measured, and why."""
     refuse_stale()
@@ -176,7 +109,7 @@ def make_plan(options: BenchOptions) -> Plan:
     for spec in specs:
         _refuse_unknown(known, spec)
     settings, notes = _settings(options)
-    _refuse_what_programs_lack(options)
+    refuse_what_programs_lack(options)
     stages = Stages(options.speed if options.paced else None, options.begin)
     traces = tuple(
         load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode, stages=stages)
@@ -207,23 +140,6 @@ def make_plan(options: BenchOptions) -> Plan:
     notes += tuple(filter(None, [ignored_note(None if options.programs else plans.values())]))
     said = tuple(dict.fromkeys(notes))
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, said, options.programs)
-
-
-def _refuse_what_programs_lack(options: BenchOptions) -> None:
-    """Raise InputError for options that say how events are replayed, as other kinds of work without them do."""
-    usual = BenchOptions()
-    of_events = {
-        "threads": options.threads,
-        "rates": options.rates,
-        "paced": options.paced,
-        "begin": options.begin,
-        "mode": options.mode != usual.mode,
-        "regions": options.regions != usual.regions,
-    }
-    given = [option(name) for name, value in of_events.items() if value]
-    if given and options.programs:
-        name = options.programs[0].name
-        raise InputError(f"{name}: with {given[0]}: a whole program runs as it does, and nothing is replayed")
 
 
 def as_planned_elsewhere(

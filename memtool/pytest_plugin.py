@@ -44,7 +44,7 @@ def memtool_check(tmp_path: Path) -> Callable[..., Any]:
         """
         from memtool import api
         from memtool.check import DEFAULT_BLOCKS, CheckOptions
-        from memtool.plan import BenchOptions
+        from memtool.options import BenchOptions
 
         if (baseline is None) == (against is None or candidate is None):
             raise ValueError("takes a baseline, or against and candidate")

@@ -16,14 +16,13 @@ from memtool.engine.loading import source_hash
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.model import AllocatorPlan, Cell, Run, Status
+from memtool.options import BenchOptions, with_programs
 from memtool.plan import (
-    BenchOptions,
     Plan,
     make_plan,
     refuse_too_large,
     schedule_of_arrivals,
     too_few_to_compare,
-    with_programs,
 )
 from memtool.programs.executor import Executors, ProgramExecutor
 from memtool.report.paper import canvas

@@ -18,8 +18,9 @@ from memtool.host.waiting import result
 from memtool.kinds import places_blocks
 from memtool.kinds.work import work
 from memtool.model import Cell, CellResult, Mode, Run, TraceInfo
+from memtool.options import BenchOptions
 from memtool.passes import Clock, Pass, Phase, Sample
-from memtool.plan import BenchOptions, Plan, threads_of
+from memtool.plan import Plan, threads_of
 from memtool.stats import proof
 from memtool.stats.summarise import summarise_cell
 from memtool.store import series

@@ -29,8 +29,8 @@ from memtool.api import bench
 from memtool.cluster import launch, machine
 from memtool.host.processes import tree
 from memtool.model import Determinism, Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 
 HOSTS = ("h1", "h2", "h3", "h4")
 WORKLOADS = ("quickstart", "chapter/game-frame", "chapter/frequent-small-objects")

@@ -19,8 +19,8 @@ from matplotlib.patches import Patch
 from tabulate import tabulate
 
 from memtool.model import Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.report.paper import canvas
 from memtool.report.plots.pictures import draw_all
 from memtool.run import bench

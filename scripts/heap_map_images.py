@@ -17,8 +17,8 @@ from typing import Any
 from memtool.allocators.registry import Registry
 from memtool.engine.abi import binding
 from memtool.model import Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.report.paper import canvas
 from memtool.report.plots import heap_maps
 from memtool.run import bench

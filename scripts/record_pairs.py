@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtool.allocators.spec import parse_allocators
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 WORKLOADS = ("quickstart", "chapter/frequent-small-objects", "chapter/message-queue")

@@ -8,8 +8,8 @@ from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.kinds.access.names import width_of
 from memtool.model import CellResult, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from verification.cells import ratio_of_times, run, value
 from verification.outcome import Line, Result, Verdict
 

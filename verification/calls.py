@@ -12,8 +12,8 @@ from memtool.engine.loading import package_folder
 from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 

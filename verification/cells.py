@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtool.model import CellResult, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 

@@ -16,8 +16,8 @@ from itertools import permutations
 
 from memtool.allocators.system import why_missing
 from memtool.model import Mode
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memtool.allocators import regions
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from verification.cells import run, value
 from verification.outcome import Line, Result, Verdict
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.model import Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from verification.cells import ratio, run
 from verification.outcome import Line, Result, Verdict
 

@@ -14,9 +14,9 @@ import yaml
 
 from memtool.errors import InputError, MemtoolError
 from memtool.model import Cell
+from memtool.options import BenchOptions
 from memtool.passes import Pass
 from memtool.passes.records import plain, record_from
-from memtool.plan import BenchOptions
 from memtool.workload.importers.known import importer_of
 from memtool.workload.trace import find_workload, shipped_recordings
 

@@ -19,9 +19,10 @@ from memtool.engine.loading import source_hash
 from memtool.errors import InputError, MemtoolError
 from memtool.host.counters import Counter as InstructionCounter
 from memtool.model import AllocatorPlan, Cell, CellResult
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
 from memtool.passes.records import record_from
-from memtool.plan import BenchOptions, Plan, as_planned_elsewhere
+from memtool.plan import Plan, as_planned_elsewhere
 from memtool.store.journal import Journal
 from memtool.worker.schedule import Progress
 

@@ -22,7 +22,7 @@ from memtool.commands.progress import progress, standings, without_standings
 from memtool.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
     from memtool.run import Outcome
 
 _FORMATS = ("table", "markdown", "json", "csv")

@@ -49,7 +49,7 @@ def command(
     """
     from memtool import api
     from memtool.fit import ALLOCATORS
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
 
     ranking = BenchOptions(allocators=allocators or ALLOCATORS, blocks=blocks, counters="none") if rank else None
     with progress(quiet=output_format == "json") as show:

@@ -15,7 +15,7 @@ from memtool.passes import CHOSEN, passes_from
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
 
 _MOST_THREADS = 1024
 _PICTURES = (".png", ".svg", ".pdf")
@@ -291,7 +291,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
 def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noqa: ANN401  # as BenchOptions has them
     """Return the options of a bench: the values of ``measurement_options``, and those of the command itself."""
     from memtool.model import Mode
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
 
     as_they_are = ("regions", "threads", "rates", "begin", "seed", "output", "resume", "cold", "counters", "cluster")
     return BenchOptions(

@@ -12,7 +12,8 @@ import click
 from memtool.commands.options import complain, width_of_tables
 
 if TYPE_CHECKING:
-    from memtool.plan import BenchOptions, Plan
+    from memtool.options import BenchOptions
+    from memtool.plan import Plan
     from memtool.workload.trace import Trace
 
 

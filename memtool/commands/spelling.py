@@ -68,7 +68,7 @@ def trial(inspection: Inspection) -> str:
 def renewal(options: CheckOptions) -> str:
     """Return the command that makes the measured figures the new baseline: this check's, with --update."""
     from memtool.gate import default_metrics
-    from memtool.plan import BenchOptions
+    from memtool.options import BenchOptions
     from memtool.programs.program import described
     from memtool.units import format_rate
 

@@ -27,10 +27,11 @@ from memtool.workload.sources.recorded import rows_of
 from memtool.workload.sources.source import Rows
 from memtool.workload.sources.stacks import Frames, callers_of
 from memtool.workload.sources.stretch import START, mark_rows
-from memtool.workload.sources.trace_file import TraceWriter, anonymous, require
+from memtool.workload.sources.trace_file import anonymous, require
+from memtool.workload.sources.trace_writer import TraceWriter
 
 _PART_SECONDS = 10.0
-"""Interval after which events are written to a readable file, which remains if memtool is killed."""
+"""Longest interval after which events are written to a readable file, which remains if memtool is killed."""
 _CALIBRATION_MS = 50
 _STEP_NS = 256
 """Times are rounded to multiples of this, which saves half a byte an event with several threads; the rows are in the

@@ -12,8 +12,8 @@ import pytest
 from memtool import files
 from memtool.errors import MemtoolError
 from memtool.model import Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.report.plots import pictures
 from memtool.run import bench
 from tests.started import shell_memtool

@@ -18,8 +18,8 @@ from memtool.check import CheckOptions
 from memtool.errors import InputError
 from memtool.host.programs import refuse_what_takes_no_preload
 from memtool.model import Run, Status, Verdict
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
-from memtool.plan import BenchOptions
 from memtool.programs.program import Program
 from memtool.worker.parent import Job
 from tests.payloads import figures

@@ -26,8 +26,8 @@ from memtool.check import CheckOptions
 from memtool.cluster import launch, machine
 from memtool.errors import InputError
 from memtool.model import Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.store import run_file
 from memtool.workload.trace import find_workload
 

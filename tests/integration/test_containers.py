@@ -10,7 +10,7 @@ import pytest
 
 from memtool.cli import run
 from memtool.model import CellResult, Run, Status
-from memtool.plan import BenchOptions
+from memtool.options import BenchOptions
 from memtool.run import bench
 
 # 800 nodes of 24 bytes, then 1,200 that come as others go.

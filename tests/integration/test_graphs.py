@@ -12,8 +12,8 @@ import pytest
 from memtool.cli import run
 from memtool.host.counters import Counter, why_not
 from memtool.model import CellResult, Run, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.store import series
 from memtool.store.run_file import read

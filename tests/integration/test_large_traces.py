@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from memtool.workload.sources.source import Ending, Rows
-from memtool.workload.sources.trace_file import TraceWriter
+from memtool.workload.sources.trace_writer import TraceWriter
 from memtool.workload.trace import open_source
 
 PORTION = 1 << 17

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from memtool.model import Cell
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.store import series
 

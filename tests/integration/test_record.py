@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from memtool.recorder import traces
-from memtool.workload.sources import trace_file
+from memtool.workload.sources import trace_file, trace_writer
 from memtool.workload.sources.source import Ending, Rows
 from tests.integration.test_recorder import killed_memtool, programs  # noqa: F401  # a fixture
 from tests.started import run_memtool
@@ -183,10 +183,10 @@ def test_a_program_outlives_a_trace_that_cannot_be_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(self: trace_file.TraceWriter, rows: object) -> None:
+    def full(self: trace_writer.TraceWriter, rows: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(trace_file.TraceWriter, "append", full)
+    monkeypatch.setattr(trace_writer.TraceWriter, "append", full)
     command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "1000"]
     recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
     assert recording.recorded.status == 7
@@ -211,17 +211,17 @@ def test_what_the_allocator_ends_is_recorded_up_to_then(programs: Path, tmp_path
 
 
 def test_a_disk_that_fills_leaves_what_was_written_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    append = trace_file.TraceWriter.append
+    append = trace_writer.TraceWriter.append
     sizes: list[int] = []
 
-    def fills(self: trace_file.TraceWriter, rows: Rows) -> None:
+    def fills(self: trace_writer.TraceWriter, rows: Rows) -> None:
         if sizes:
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, rows)
         sizes.append(self.events)
 
     monkeypatch.setattr(traces, "_PART_SECONDS", 0.0)
-    monkeypatch.setattr(trace_file.TraceWriter, "append", fills)
+    monkeypatch.setattr(trace_writer.TraceWriter, "append", fills)
     (tmp_path / "app.parquet.parts").mkdir()
     (tmp_path / "app.parquet.parts/000009.parquet").touch()  # of a memtool that was killed
     # Each variable is a few requests; the first ones are written while the shell waits.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memtool.model import Run, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.workload.description.characterise import characterise
 from memtool.workload.sources import trace_file

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from memtool.model import CellResult, Mode, Run, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.workload.sources.source import Rows
-from memtool.workload.sources.trace_file import TraceWriter
+from memtool.workload.sources.trace_writer import TraceWriter
 from tests.events import ALLOCATE, DEALLOCATE, THREAD_JOIN, THREAD_START, Event, encode
 
 pytest.importorskip("pyarrow.parquet")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from memtool.model import Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 # Two of 40 KiB whose spans do not meet, and two of 30 KiB that meet both: 100 KiB at once, and no more are needed.

@@ -10,8 +10,8 @@ from rich.console import Console
 from memtool import api
 from memtool.commands.progress import table_of_standings
 from memtool.model import Run
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from tests.runs import cell, figure, run
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from memtool.model import CellResult, Determinism, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 Measure = Callable[[str, str, tuple[Pass, ...]], Mapping[str, CellResult]]

@@ -10,8 +10,8 @@ import pytest
 import memtool
 from memtool.errors import InputError
 from memtool.model import CellResult, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 PARTICLES = """\

@@ -17,8 +17,8 @@ import pytest
 from memtool.engine.abi.binding import Heap
 from memtool.kinds.device.work import why_no_driver
 from memtool.model import CellResult, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 from tests.conftest import ROOT
 from tests.events import ALLOCATE, DEALLOCATE, events_of

@@ -9,8 +9,8 @@ import pytest
 
 from memtool.kinds.file import place
 from memtool.model import CellResult, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.run import bench
 
 ALL = (Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT)

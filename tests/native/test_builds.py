@@ -21,7 +21,7 @@ sys.path.insert(0, {root!r})
 import functools, json, pathlib
 from memtool.engine.packing import binding
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
+from memtool.options import BenchOptions
 from memtool.run import bench
 
 binding.pack_image = functools.partial(binding.pack_image, work={work})

@@ -19,8 +19,8 @@ from memtool.cli import run
 from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.find_limit import CannotServeError, find_limits, search
 from memtool.model import Cell, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
-from memtool.plan import BenchOptions
 from memtool.report import limits as report
 from memtool.run import bench
 from memtool.stats.limits import Limits

@@ -13,7 +13,7 @@ import memtool
 from memtool import api
 from memtool.errors import InputError
 from memtool.model import Run, Status
-from memtool.plan import BenchOptions
+from memtool.options import BenchOptions
 from memtool.run import Outcome
 from memtool.store import run_file
 from tests.runs import MACHINE

@@ -13,8 +13,8 @@ import pytest
 from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError
 from memtool.model import Cell, Mode, Status
+from memtool.options import BenchOptions
 from memtool.passes import Pass, Sample
-from memtool.plan import BenchOptions
 from memtool.run import Outcome, fingerprint_of, output_directory
 from memtool.summarised import Packings, packed, placements
 from tests.payloads import figures

@@ -23,7 +23,8 @@ from memtool.workload.language.written import write_workload
 from memtool.workload.reading import Reading
 from memtool.workload.sources.source import Ending, Rows, Source
 from memtool.workload.sources.stretch import stretch_of
-from memtool.workload.sources.trace_file import TraceFile, TraceWriter, anonymous
+from memtool.workload.sources.trace_file import TraceFile, anonymous
+from memtool.workload.sources.trace_writer import TraceWriter
 from memtool.workload.trace import find_workload, open_source
 
 STANDARD_INPUT = "-"

@@ -11,8 +11,8 @@ from memtool.cluster import launch, orders, quiet
 from memtool.cluster.orders import Part, Unit, key_from, key_to_plain, options_in, order_of
 from memtool.errors import InputError, MemtoolError
 from memtool.model import AllocatorSpec, Cell, Mode
+from memtool.options import BenchOptions
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
 from memtool.workload.trace import find_workload
 
 TEXT = "name: churn\nallocations: 200\nobjects: [{size: 64, lifetime: {uniform: [1, 9]}}]\n"

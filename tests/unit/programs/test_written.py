@@ -11,7 +11,7 @@ import yaml
 from memtool.errors import InputError
 from memtool.kinds.work import json_schema, load_trace
 from memtool.model import Mode
-from memtool.plan import BenchOptions, with_programs
+from memtool.options import BenchOptions, with_programs
 from memtool.programs.program import Program, written_in
 
 WHOLE = """

@@ -9,7 +9,7 @@ import pytest
 
 from memtool import api
 from memtool.commands.progress import words_of_reading
-from memtool.plan import BenchOptions
+from memtool.options import BenchOptions
 from memtool.workload import reading
 from memtool.workload.reading import Reading
 

@@ -13,10 +13,11 @@ import pytest
 
 from memtool.errors import InputError, MemtoolError
 from memtool.model import Mode
-from memtool.workload.sources import trace_file
+from memtool.workload.sources import trace_file, trace_writer
 from memtool.workload.sources.generated import generated
 from memtool.workload.sources.source import Ending, Rows
-from memtool.workload.sources.trace_file import TraceFile, TraceWriter
+from memtool.workload.sources.trace_file import TraceFile
+from memtool.workload.sources.trace_writer import TraceWriter
 from memtool.workload.trace import load_trace, make_trace, open_source
 from tests.events import ALLOCATE, DEALLOCATE, Event, encode, in_words, workload_of
 
@@ -70,7 +71,7 @@ def test_the_columns_of_a_trace(tmp_path: Path) -> None:
 
 
 def test_a_call_stack_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 4)
+    monkeypatch.setattr(trace_writer, "_GROUP_EVENTS", 4)
     monkeypatch.setattr(trace_file, "_READ_EVENTS", 2)
     frames = {7: (0x10, 0x20), 9: (0x10, 0x30, 0x40)}
     stacks = np.array([7, 7, 9, 11, 0, 0], np.uint64)  # nobody knows what 11 stands for
@@ -97,7 +98,7 @@ def test_a_column_in_which_nothing_is_known_is_left_out(tmp_path: Path) -> None:
 def test_what_was_resident_is_kept_though_nothing_was_counted_at_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 1)
+    monkeypatch.setattr(trace_writer, "_GROUP_EVENTS", 1)
     with TraceWriter(tmp_path / "a.parquet") as writer:
         writer.append(Rows(encode(allocate(0, 8)), None, None, np.full(1, 2**64 - 1, np.uint64)))
         writer.append(Rows(encode(free(0)), None, None, np.full(1, 4096, np.uint64)))
@@ -161,7 +162,7 @@ def test_a_trace_of_threads_is_replayed_on_threads(tmp_path: Path) -> None:
 
 
 def test_portions_are_bounded_on_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 100)
+    monkeypatch.setattr(trace_writer, "_GROUP_EVENTS", 100)
     monkeypatch.setattr(trace_file, "_READ_EVENTS", 40)
     with TraceWriter(tmp_path / "a.parquet") as writer:
         for index in range(100):
@@ -198,6 +199,22 @@ def test_files_of_different_traces_are_no_parts_of_one(tmp_path: Path) -> None:
         trace_file.load(tmp_path)
     words = "is not a trace: its files have different columns, so they are not parts of one trace"
     assert str(problem.value) == f"{tmp_path}: {words}"
+
+
+def test_the_first_part_is_complete_after_a_second_and_the_later_ones_take_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0
+    monkeypatch.setattr("memtool.workload.sources.trace_writer.time.monotonic", lambda: now)
+    completed: dict[int, int] = {}
+    writer = TraceWriter(tmp_path / "a.parquet", part_seconds=10.0)
+    for now in range(50):
+        writer.append(Rows(encode(allocate(now, 8))))
+        files = sorted((tmp_path / "a.parquet.parts").glob("*.parquet"))
+        readable = [path for path in files if path.read_bytes()[-4:] == b"PAR1"]
+        completed.setdefault(len(readable), now)
+    writer.abandon()
+    assert list(completed.values()) == [0, 1, 3, 7, 15, 25, 35, 45]
 
 
 def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
