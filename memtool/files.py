@@ -69,6 +69,11 @@ def _mode_of(path: Path) -> int:
     return 0o666 & ~mask
 
 
+def behind_links(path: Path) -> Path:
+    """Return what a link leads to, which is what a rename shall replace; another path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def refuse_other_than_file(path: Path) -> None:
     """Raise InputError if a folder, a device or a pipe is there, which a file that is renamed to it would replace."""
     if is_there(path) and not path.is_file():

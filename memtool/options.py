@@ -86,6 +86,7 @@ def refuse_what_programs_lack(options: BenchOptions) -> None:
     of_events = {
         "threads": options.threads,
         "rates": options.rates,
+        "speed": options.speed != usual.speed,
         "paced": options.paced,
         "begin": options.begin,
         "mode": options.mode != usual.mode,

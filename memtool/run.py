@@ -105,6 +105,7 @@ def _run(
         few = too_few_to_compare(plan)
         if few is not None:
             announce(few)
+        failed_cleanups: list[str] = []
         packings = Packings(plan, options)
         importing = threading.Thread(target=canvas.prepare, daemon=True)
 
@@ -118,14 +119,18 @@ def _run(
                 summarised = _elsewhere(options, plan, log, progress, announce, seen)
                 begin_beside()
             else:
-                summarised = _here(options, plan, log, progress, seen, executor, directory, begin_beside)
+                summarised = _here(
+                    options, plan, log, progress, seen, executor, directory, begin_beside, failed_cleanups
+                )
         except KeyboardInterrupt:
-            raise Interrupted(what_is_left(directory, log.samples)) from None
+            raise Interrupted("; ".join((what_is_left(directory, log.samples), *failed_cleanups))) from None
         except OSError as problem:  # too many open files or processes, which no sample has caused
             raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
     run, histories = summarised(packings.of)
     try:
-        run = replace(run, cells=series.write_all(directory, run.cells, histories))
+        run = replace(
+            run, notes=(*run.notes, *failed_cleanups), cells=series.write_all(directory, run.cells, histories)
+        )
         run_file.write(directory, run)
     except OSError as problem:
         raise MemtoolError(
@@ -154,8 +159,9 @@ def _here(
     executor: Executor | None,
     directory: Path,
     timing_is_over: Callable[[], None],
+    failed_cleanups: list[str],
 ) -> _Summarised:
-    """Take every sample on this machine, or with ``executor``."""
+    """Take every sample on this machine, or with ``executor``. Failures after the last are added to the list."""
     executor, clean_up = (executor, None) if executor is not None else _executor(options, plan, directory)
     schedule = Schedule(
         executor,
@@ -169,7 +175,7 @@ def _here(
         samples = schedule.run(plan.measurables)
     finally:
         if clean_up is not None:
-            clean_up()
+            failed_cleanups += clean_up()
     return lambda pack: summarise(options, plan, samples, log.started, pack)
 
 
@@ -193,8 +199,10 @@ def _elsewhere(
     return lambda pack: over_groups(options, measured, log.started, pack)
 
 
-def _executor(options: BenchOptions, plan: Plan, directory: Path) -> tuple[Executor, Callable[[], None] | None]:
-    """Return the executor for the samples, and the cleanup to run after them."""
+def _executor(
+    options: BenchOptions, plan: Plan, directory: Path
+) -> tuple[Executor, Callable[[], tuple[str, ...]] | None]:
+    """Return the executor for the samples, and the cleanup to run after them, which returns what failed."""
     seed = plan.settings.seed + options.first_block
     workers = WorkerExecutor(seed, directory)
     if not plan.programs:

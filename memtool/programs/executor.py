@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -93,13 +93,17 @@ class ProgramExecutor:
         for job in (*waiting, *jobs):
             yield self.execute(job)
 
-    def close(self) -> None:
-        """Clean up after every program that was set up. A failure at this point affects no sample."""
+    def close(self) -> tuple[str, ...]:
+        """Clean up after every program that was set up. Return the failures in words; they affect no sample."""
+        failures = []
         for name in self._set_up:
             program = self._programs[name]
             if program.cleanup is not None:
-                with suppress(Failed):
+                try:
                     self._beside("cleanup", program.cleanup, program, None)
+                except Failed as problem:
+                    failures.append(f"{name}: {problem}")
+        return tuple(failures)
 
     def _prepare_cell(self, program: Program, job: Job) -> None:
         """Do what is done once: for a workload its setup and the expected output, for a cell its warm-ups."""

@@ -176,6 +176,7 @@ def record(
     A failure of the program is not an error of memtool: it is part of the result.
     """
     require()
+    options = replace(options, file=files.behind_links(options.file))
     traces: list[_Trace] = []
     frames: dict[int, tuple[int, ...]] = {}
 
@@ -199,9 +200,9 @@ def record(
             session = Session(preload, open_trace, calibrate_counter(_CALIBRATION_MS), frames, in_memory)
             recorded = session.run(command, environment, progress)
             clock = "CLOCK_MONOTONIC" if counts_nanoseconds else "time stamp counter"
-            files = [trace.close(command, clock) for trace in traces]
-            _name_the_first(recorded, files, options.file)
-            return Recording(recorded, tuple(files))
+            written = [trace.close(command, clock) for trace in traces]
+            _name_the_first(recorded, written, options.file)
+            return Recording(recorded, tuple(written))
     except OSError as problem:
         for trace in traces:
             trace.abandon()

@@ -51,6 +51,14 @@ def test_a_recording_becomes_a_trace_file(recording: Path, capsys: pytest.Captur
     assert len(metadata["notes"]) == 3
 
 
+def test_a_link_to_the_output_stays_one(recording: Path) -> None:
+    Path("elsewhere").mkdir()
+    Path("app.parquet").symlink_to("elsewhere/there.parquet")
+    assert run(["import", str(recording), "-o", "app.parquet"]) == 0
+    assert Path("app.parquet").is_symlink()
+    assert pq.read_metadata("elsewhere/there.parquet").num_rows == 3
+
+
 def test_it_is_called_as_the_recording_unless_told(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["import", str(recording), "--format", "json"]) == 0
     made = json.loads(capsys.readouterr().out)

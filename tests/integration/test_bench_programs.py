@@ -100,6 +100,13 @@ def test_a_resumed_run_takes_no_sample_twice(tmp_path: Path) -> None:
         api.bench(options(tmp_path, Program(name="p", command="true"), blocks=2, resume=True, adds_blocks=True))
 
 
+def test_a_cleanup_that_fails_costs_nothing_and_is_noted(tmp_path: Path) -> None:
+    program = Program(name="p", command="true", cleanup="echo it is gone >&2; exit 2")
+    outcome = api.bench(options(tmp_path, program))
+    assert set(statuses(outcome.run).values()) == {"ok"}
+    assert outcome.run.notes[-1] == "p: cleanup ended with status 2 (it is gone): echo it is gone >&2; exit 2"
+
+
 def test_programs_of_one_name_are_refused(tmp_path: Path) -> None:
     twice = [Program(name="p", command=command) for command in ("true", "false")]
     with pytest.raises(InputError, match="'false': name: 'p' is also the name of 'true'"):
@@ -173,7 +180,8 @@ def test_the_command_line_and_its_complaints(capsys: pytest.CaptureFixture[str])
         (("--program", "true", "-i=x"), "-i: must be exit statuses from 1 to 255, is 'x'"),
         (("--program", "true", "--threads", "2"), "true: with --threads: a whole program runs as it does"),
         (("--program", "true", "--rate", "5/s"), "true: with --rate: a whole program runs as it does"),
-        (("--program", "true", "--speed", "2"), "true: with --paced: a whole program runs as it does"),
+        (("--program", "true", "--speed", "2"), "true: with --speed: a whole program runs as it does"),
+        (("--program", "true", "--paced"), "true: with --paced: a whole program runs as it does"),
         (("--program", "true", "--from", "50%"), "true: with --from: a whole program runs as it does"),
         (("--program", "true", "--mode", "parallel"), "true: with --mode: a whole program runs as it does"),
         (("--program", "true", "--region", "populate"), "true: with --region: a whole program runs as it does"),
@@ -186,7 +194,7 @@ def test_the_command_line_and_its_complaints(capsys: pytest.CaptureFixture[str])
 def test_an_interrupted_run_leaves_no_process_and_cleans_up(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "memtool", "bench", "-a", "glibc", "-o", "run", "--no-plots", "--blocks", "2"]
     program = f"setsid sleep 600 & echo $! > {tmp_path}/pid; wait"
-    cleanup = f"touch {tmp_path}/clean"
+    cleanup = f"touch {tmp_path}/clean; exit 3"
     running = subprocess.Popen(
         [*command, "--program", f"p={program}", "--cleanup", cleanup], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
@@ -197,7 +205,7 @@ def test_an_interrupted_run_leaves_no_process_and_cleans_up(tmp_path: Path) -> N
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "no sample was finished" in said
+    assert f"no sample was finished; p: cleanup ended with status 3: {cleanup}" in said
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert (tmp_path / "clean").exists()

@@ -98,6 +98,16 @@ def test_a_program_goes_by_the_name_that_it_was_started_as(programs: Path, tmp_p
     assert (trace.name, trace.metadata["program"]) == ("other", str((programs / "every_function").resolve()))
 
 
+def test_a_link_to_the_trace_stays_one(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "app.parquet").symlink_to("elsewhere/there.parquet")
+    done = run_memtool("record", "-q", "-o", "app.parquet", "--", str(programs / "every_function"), folder=tmp_path)
+    assert done.returncode == 0
+    assert (tmp_path / "app.parquet").is_symlink()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["there.parquet"]
+    assert trace_file.load(tmp_path / "elsewhere/there.parquet").name == "every_function"
+
+
 def test_the_summary_as_json(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     done = run_memtool("record", "--format", "json", "--", str(programs / "every_function"), folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

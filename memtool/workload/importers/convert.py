@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from memtool import __version__
+from memtool import __version__, files
 from memtool.errors import InputError, did_you_mean
 from memtool.workload.importers.content import HEAD_BYTES, Portions, opened, unpacked
 from memtool.workload.importers.decoded import Decoded
@@ -121,7 +121,7 @@ def import_trace(
     """
     if output is None and file == STANDARD_INPUT:
         raise InputError("must be given for what comes from standard input", field="output")
-    path = output or Path(f"{name_of(Path(file), 'trace')}.parquet")
+    path = files.behind_links(output or Path(f"{name_of(Path(file), 'trace')}.parquet"))
     _refuse_same(file, path)
     whole, kind = _source(file, _importer(file, name))
     source = stretch_of(whole, choice.skip, choice.take) if choice.skip or choice.take is not None else whole
