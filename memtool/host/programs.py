@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_INTERPRETERS = 4
 """A script may be run by another script; the kernel follows this many."""
+_ELF = b"\x7fELF"
 _SANITIZERS = ("libasan", "libtsan", "liblsan", "libclang_rt.asan", "libclang_rt.tsan")
 
 
@@ -43,6 +44,11 @@ def refuse_what_takes_no_preload(program: Path) -> None:
     try:
         mode = path.stat().st_mode
         with path.open("rb") as file:
+            if file.read(len(_ELF)) != _ELF:
+                raise InputError(
+                    f"{program}: {about}is neither an ELF program nor a script whose first line names its interpreter "
+                    f"(#!/bin/sh); `sh {path}` runs a script of the shell"
+                )
             problem = _problem_of(ELFFile(file), mode)
     except (OSError, ELFError) as unreadable:
         raise InputError(f"{program}: {about}cannot be read as a program: {unreadable}") from None

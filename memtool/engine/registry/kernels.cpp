@@ -13,6 +13,13 @@
 #include "kinds/file/kernel.hpp"
 #include "kinds/graph/kernel.hpp"
 
+// A sanitizer of threads has nothing to find in a kernel that runs on one: its build leaves them out.
+#ifdef MEMTOOL_KINDS_ON_THREADS
+#define MEMTOOL_ON_ONE_THREAD(RUN) nullptr
+#else
+#define MEMTOOL_ON_ONE_THREAD(RUN) RUN
+#endif
+
 namespace memtool {
 namespace {
 
@@ -24,19 +31,19 @@ struct Kernel {
 };
 // THE list, one line each. memtool/kinds has the same list.
 constexpr Kernel kKernels[] = {
-    {"construct", construct::run},
-    {"container", containers::run},
+    {"construct", MEMTOOL_ON_ONE_THREAD(construct::run)},
+    {"container", MEMTOOL_ON_ONE_THREAD(containers::run)},
     {"access", access::run},
-    {"device", device::run},
+    {"device", MEMTOOL_ON_ONE_THREAD(device::run)},
     {"graph", graph::run, graph::is_collector},
-    {"file", file::run},
+    {"file", MEMTOOL_ON_ONE_THREAD(file::run)},
 };
 
 }  // namespace
 
 bool run_kernel(const ReplayRequest& request, ReplayResult& result) {
   for (const Kernel& kernel : kKernels) {
-    if (kernel.kind != request.kind) continue;
+    if (kernel.kind != request.kind || kernel.run == nullptr) continue;
     std::optional<Recipe> recipe;
     if (*request.strategy != '\0' && !kernel.knows(request.strategy))
       recipe.emplace(request.strategy, request.parameters);

@@ -4,14 +4,25 @@
 #include "kinds/construct/audit.hpp"
 #include "kinds/construct/factory.hpp"
 #include "kinds/construct/image.hpp"
-#include "kinds/construct/own_type.hpp"
+#include "kinds/construct/type_table.hpp"
 
 namespace memtool::construct {
 namespace {
 
 template <class T>
+constexpr memtool_type kTable{
+    MEMTOOL_TYPE_ABI, sizeof(memtool_type), "", sizeof(T), alignof(T), Compiled<T>::construct, Compiled<T>::destroy,
+    Compiled<T>::use, Compiled<T>::reset};
+
+// Nothing is timed here, so the ways in a block are compiled once for all types.
+template <class T>
 struct WithBooks {
-  static constexpr Make kMade = life_of<Counted<T>>;
+  static std::unique_ptr<Life> life_with_books(const Asked& asked) {
+    type_table = &kTable<T>;
+    if (auto life = life_in_a_block<CountedTabled>(asked)) return life;
+    return life_by_handle<Counted<T>>(asked);
+  }
+  static constexpr Make kMade = life_with_books;
 };
 
 // memtool/kinds/construct/results.py declares the same structure.
@@ -51,7 +62,7 @@ class Auditor {
     bool has_thrown = false;
     try {
       life = image_.type < kTypes ? ForEachType<WithBooks>::kAll[image_.type](asked_)
-                                  : life_in_a_block<CountedOwn>(asked_);
+                                  : life_in_a_block<CountedTabled>(asked_);
       if (life == nullptr) return wrong(MEMTOOL_BAD_REQUEST, "no such way for this type");
       life->make();
       if (life->made() != order_.size()) return wrong(MEMTOOL_OUT_OF_MEMORY, "out of memory");

@@ -30,10 +30,9 @@ std::unique_ptr<Life> life_in_a_block(const Asked& asked) {
   return nullptr;
 }
 
-// Returns nullptr if there is no such way. memtool/kinds/construct/ways.py lists them all.
+// Makes the ways of the language and its library; nullptr: another way. memtool/kinds/construct/ways.py lists them all.
 template <class T>
-std::unique_ptr<Life> life_of(const Asked& asked) {
-  if (auto life = life_in_a_block<Compiled<T>>(asked)) return life;
+std::unique_ptr<Life> life_by_handle(const Asked& asked) {
   if (asked.way == "new") return std::make_unique<Handled<ByNew<T>>>(asked.setting);
   if (asked.way == "unique-ptr") return std::make_unique<Handled<ByUniquePtr<T>>>(asked.setting);
   if (asked.way == "shared-ptr") return std::make_unique<Handled<BySharedPtr<T>>>(asked.setting);
@@ -42,6 +41,12 @@ std::unique_ptr<Life> life_of(const Asked& asked) {
   if (asked.way == "array-new") return std::make_unique<Handled<ByArrayNew<T>>>(asked.setting);
   if (asked.way == "uninitialized") return std::make_unique<Handled<ByUninitialized<T>>>(asked.setting);
   return nullptr;
+}
+
+template <class T>
+std::unique_ptr<Life> life_of(const Asked& asked) {
+  auto life = life_in_a_block<Compiled<T>>(asked);
+  return life != nullptr ? std::move(life) : life_by_handle<T>(asked);
 }
 
 using Make = std::unique_ptr<Life> (*)(const Asked&);

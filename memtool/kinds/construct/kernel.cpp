@@ -9,7 +9,7 @@
 #include "kinds/construct/audit.hpp"
 #include "kinds/construct/factory.hpp"
 #include "kinds/construct/image.hpp"
-#include "kinds/construct/own_type.hpp"
+#include "kinds/construct/type_table.hpp"
 #include "kinds/rounds.hpp"
 
 namespace memtool::construct {
@@ -45,7 +45,7 @@ class Stage {
   // Returns false if the sample has failed.
   bool begin() {
     if (*call_.request.strategy != '\0') asked_.setting.heap = asked_.reopen();
-    life_ = image_.type < kTypes ? ForEachType<Plain>::kAll[image_.type](asked_) : life_in_a_block<Own>(asked_);
+    life_ = image_.type < kTypes ? ForEachType<Plain>::kAll[image_.type](asked_) : life_in_a_block<Tabled>(asked_);
     if (life_ != nullptr) return true;
     return refused(call_.result, MEMTOOL_BAD_REQUEST, "objects of this type are not made in the way %s",
                    call_.request.way);

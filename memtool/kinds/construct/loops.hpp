@@ -14,7 +14,7 @@
 
 namespace memtool::construct {
 
-// A compiled-in type in the form that the ways need. A user's type has the same form (own_type.hpp).
+// A compiled-in type in the form that the ways need; type_table.hpp has the same form of any other.
 template <class T>
 struct Compiled {
   using Type = T;
