@@ -148,9 +148,14 @@ def _kind(path: Path) -> str:
     return next((name for name, holds in kinds if holds(mode)), "a device")
 
 
+def reason(problem: OSError) -> str:
+    """Return the system's words for what went wrong: libraries add words of their own."""
+    return os.strerror(problem.errno) if problem.errno else str(problem)
+
+
 def refusal(problem: OSError, path: Path) -> str:
     """Return in one line which file could not be written, and why; ``path`` is used where the problem has none."""
-    return f"{problem.filename or path}: cannot be written: {problem.strerror or problem}"
+    return f"{problem.filename or path}: cannot be written: {reason(problem)}"
 
 
 def is_there(path: Path) -> bool:

@@ -234,7 +234,7 @@ def as_resumed(options: BenchOptions, plan: Plan) -> Plan:
 
 def cannot_go_on(problem: OSError, directory: Path, samples: int) -> str:
     """Return in words that no worker can be started, and what remains."""
-    return f"a worker cannot be started: {problem.strerror or problem}; {what_is_left(directory, samples)}"
+    return f"a worker cannot be started: {files.reason(problem)}; {what_is_left(directory, samples)}"
 
 
 def what_is_left(directory: Path, samples: int) -> str:

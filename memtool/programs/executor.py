@@ -286,7 +286,7 @@ def _variables(job: Job) -> dict[str, str]:
 
 def _in_words(problem: OSError) -> str:
     """Return which file was the problem, and why."""
-    reason = problem.strerror or str(problem)
+    reason = files.reason(problem)
     return reason if problem.filename is None else f"{problem.filename}: {reason}"
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from memtool import files
 from memtool.engine.loading import EngineError
 from memtool.engine.recorded.binding import FORK, KIND_AT, NEVER, SEEN_BYTES, Matcher, Portion, Recording
 from memtool.host import processes
@@ -78,6 +79,8 @@ class ProcessRecord:
     """Reason why its trace could not be written, or not to its end."""
     has_parts: bool = False
     """Whether what had been written by then can be read."""
+    is_whole: bool = False
+    """Whether that has every event."""
     damaged: int = 0
     inherited_objects: int = 0
     """Blocks inherited from its parent, with which its trace begins."""
@@ -146,6 +149,8 @@ class ProcessRecord:
 
     def why_unwritten(self) -> str:
         """Return what became of a trace that could not be written."""
+        if self.has_parts and self.is_whole:
+            return f"its trace is whole, but in parts, as one file of them could not be written: {self.unwritten}"
         what = "has its beginning only, in parts" if self.has_parts else "could not be written"
         return f"its trace {what}: {self.unwritten}"
 
@@ -238,7 +243,7 @@ class _Taker:
         try:
             self._take(limit)
         except OSError as problem:
-            self.record.unwritten = problem.strerror or str(problem)
+            self.record.unwritten = files.reason(problem)
             with suppress(OSError):
                 self._recording.stop(problem.errno or errno.EIO)
             self._unlink("", _BESIDE)

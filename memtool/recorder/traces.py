@@ -31,7 +31,7 @@ from memtool.workload.sources.trace_file import anonymous, require
 from memtool.workload.sources.trace_writer import TraceWriter
 
 _PART_SECONDS = 10.0
-"""Longest interval after which events are written to a readable file, which remains if memtool is killed."""
+"""Interval after which events are written to a readable file, which remains if memtool is killed."""
 _CALIBRATION_MS = 50
 _STEP_NS = 256
 """Times are rounded to multiples of this, which saves half a byte an event with several threads; the rows are in the
@@ -116,9 +116,9 @@ class _Trace:
                 self._writer.close(anonymous(metadata) if self._options.is_anonymous else metadata)
                 return self.path
         except OSError as problem:
-            record.unwritten = problem.strerror or str(problem)
+            record.unwritten = files.reason(problem)
         parts = self._writer.leave_parts()
-        record.has_parts = parts is not None
+        record.has_parts, record.is_whole = parts is not None, self._writer.is_whole
         return parts
 
     def _metadata(self, command: Sequence[str], clock: str) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def record(
     except OSError as problem:
         for trace in traces:
             trace.abandon()
-        raise MemtoolError(f"{problem.filename or options.file}: {problem.strerror or problem}") from None
+        raise MemtoolError(f"{problem.filename or options.file}: {files.reason(problem)}") from None
 
 
 def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) -> None:

@@ -98,6 +98,22 @@ def test_a_program_goes_by_the_name_that_it_was_started_as(programs: Path, tmp_p
     assert (trace.name, trace.metadata["program"]) == ("other", str((programs / "every_function").resolve()))
 
 
+def test_a_disk_without_room_for_one_file_leaves_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: trace_writer.TraceWriter, encoded: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(traces, "_PART_SECONDS", 0.0)
+    monkeypatch.setattr(trace_writer.TraceWriter, "_join", full)
+    command = ["sh", "-c", "a=1; exit 7"]
+    recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet", follows=False))
+    (own,) = recording.recorded.processes
+    assert recording.files == (tmp_path / "app.parquet.parts",)
+    why = "its trace is whole, but in parts, as one file of them could not be written: No space left on device"
+    assert list(own.missing()) == [why]
+    kept = trace_file.load(tmp_path / "app.parquet.parts")
+    assert (kept.name, kept.expected_events, kept.notes) == ("sh", own.events, ())
+
+
 def test_a_link_to_the_trace_stays_one(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "app.parquet").symlink_to("elsewhere/there.parquet")

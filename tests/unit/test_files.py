@@ -118,3 +118,9 @@ def test_names_are_bounded_safe_and_told_apart() -> None:
         assert 0 < len(name.encode()) <= 120
         assert "/" not in name
         assert not name.startswith(".")
+
+
+def test_a_reason_is_in_the_systems_words_where_a_library_has_its_own() -> None:
+    of_a_library = OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+    assert files.reason(of_a_library) == "No space left on device"
+    assert files.reason(OSError("what no number stands for")) == "what no number stands for"

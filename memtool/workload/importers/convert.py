@@ -254,4 +254,4 @@ def _refusing(path: Path) -> Iterator[None]:
     except FileExistsError:
         raise InputError(f"{path}: is being written already, or was cut short: its parts lie in {path}.parts") from None
     except OSError as problem:
-        raise InputError(f"{path}: cannot be written: {problem.strerror}") from None
+        raise InputError(f"{path}: cannot be written: {files.reason(problem)}") from None

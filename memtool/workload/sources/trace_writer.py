@@ -37,7 +37,8 @@ from memtool.workload.sources.trace_file import (
     require,
 )
 
-_FIRST_SECONDS = 1.0
+_SHARE_OF_ROOM = 4
+"""A part is completed before it has this share (1 in ...) of what is free on its disk."""
 _WHOLE = "whole"
 _GROUP_EVENTS = 1 << 20
 _LEVEL = 3
@@ -49,9 +50,9 @@ _TRIED_EVENTS = 1 << 16
 class TraceWriter:
     """Writes a trace file in row groups as events arrive; memory for one row group.
 
-    The file appears once it is complete. With ``part_seconds``, events so far are written to files in a folder next to
-    it (``app.parquet.parts``): first after a second, then at twice the interval each time, up to ``part_seconds``. If
-    this process is killed, the folder can be read as a trace, too.
+    The file appears once it is complete. With ``part_seconds``, events so far are written at this interval to files in
+    a folder next to it (``app.parquet.parts``), and more often where the disk may fill before. If this process is
+    killed, the folder can be read as a trace, too.
     """
 
     def __init__(self, path: Path, *, part_seconds: float | None = None) -> None:
@@ -61,8 +62,7 @@ class TraceWriter:
         self._schema: Any = None
         self._path = path
         self._parts = path.with_name(f"{path.name}.parts")
-        self._most_seconds = part_seconds
-        self._part_seconds = min(_FIRST_SECONDS, part_seconds or 0.0)
+        self._part_seconds = part_seconds
         self._part_begun = time.monotonic()
         self._number = 0
         self._complete = 0
@@ -72,6 +72,8 @@ class TraceWriter:
         self._first_uses = FirstUses()
         self._held_events = 0
         self.events = 0
+        self.is_whole = False
+        """Whether the file, or else its parts together, have all events and the metadata."""
         self._over = False
         self._writer: Any = None
         self._parts.mkdir()
@@ -99,11 +101,11 @@ class TraceWriter:
         self._held.append({**self._columns(words[:count]), **columns})
         self._held_events += count
         self.events += count
-        is_due = self._most_seconds is not None and time.monotonic() - self._part_begun >= self._part_seconds
+        is_due = self._part_seconds is not None and time.monotonic() - self._part_begun >= self._part_seconds
         if self._held_events >= _GROUP_EVENTS or is_due:
             self._write_group()
-        if is_due:
-            self._end_part()
+            if is_due or self._may_fill_the_disk():
+                self._end_part()
 
     def _columns(self, words: Words) -> dict[str, NDArray[Any]]:
         kinds = (words[:, 0] & np.uint64(0xFF)).astype(np.uint8)
@@ -147,7 +149,10 @@ class TraceWriter:
     def _begin_part(self, batch: Any = None) -> None:  # noqa: ANN401
         if self._writer is None:
             self._number += 1
-            self._writer = self._open(self._parts / f"{self._number:06}.parquet", batch)
+            self._writer = self._open(self._part_of(self._number), batch)
+
+    def _part_of(self, number: int) -> Path:
+        return self._parts / f"{number:06}.parquet"
 
     def _types(self) -> Iterator[tuple[str, str]]:
         """Yield the columns; times and call sites only if some of them are known by now."""
@@ -198,28 +203,31 @@ class TraceWriter:
             write_statistics=False,
         )
 
+    def _may_fill_the_disk(self) -> bool:
+        if self._part_seconds is None:
+            return False
+        return self._part_of(self._number).stat().st_size > shutil.disk_usage(self._parts).free // _SHARE_OF_ROOM
+
     def _end_part(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
             self._complete = self._number
-        self._part_seconds = min(2 * self._part_seconds, self._most_seconds or 0.0)
         self._part_begun = time.monotonic()
 
     def close(self, metadata: Mapping[str, Any]) -> None:
         """Complete the file; ``metadata``, in JSON, has the entries that docs/traces.md lists. Raises OSError."""
         self._write_group()
-        if self._number == 0:
-            self._settle_schema()
-            self._begin_part()
+        self._settle_schema()
+        self._begin_part()  # where the last one has just ended, an empty one has the metadata
         written = {"schema": SCHEMA, "kinds": {str(kind): name for kind, name in KINDS.items()}, **metadata}
         encoded = {METADATA: json.dumps(written).encode()}
-        if self._writer is not None and self._number == 1:
-            self._writer.add_key_value_metadata(encoded)
-            self._end_part()
-            (self._parts / "000001.parquet").replace(self._path)
+        self._writer.add_key_value_metadata(encoded)
+        self._end_part()
+        self.is_whole = True
+        if self._number == 1:
+            self._part_of(1).replace(self._path)
         else:
-            self._end_part()
             self._join(encoded)
         self.abandon()
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,20 +202,26 @@ def test_files_of_different_traces_are_no_parts_of_one(tmp_path: Path) -> None:
     assert str(problem.value) == f"{tmp_path}: {words}"
 
 
-def test_the_first_part_is_complete_after_a_second_and_the_later_ones_take_longer(
+def test_parts_are_completed_at_an_interval_and_before_they_have_a_quarter_of_the_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 0
+    now, room = 0, 1 << 40
     monkeypatch.setattr("memtool.workload.sources.trace_writer.time.monotonic", lambda: now)
+    monkeypatch.setattr("memtool.workload.sources.trace_writer.shutil.disk_usage", lambda _: SimpleNamespace(free=room))
+    monkeypatch.setattr(trace_writer, "_GROUP_EVENTS", 4)
     completed: dict[int, int] = {}
-    writer = TraceWriter(tmp_path / "a.parquet", part_seconds=10.0)
-    for now in range(50):
-        writer.append(Rows(encode(allocate(now, 8))))
-        files = sorted((tmp_path / "a.parquet.parts").glob("*.parquet"))
-        readable = [path for path in files if path.read_bytes()[-4:] == b"PAR1"]
-        completed.setdefault(len(readable), now)
-    writer.abandon()
-    assert list(completed.values()) == [0, 1, 3, 7, 15, 25, 35, 45]
+    with TraceWriter(tmp_path / "a.parquet", part_seconds=10.0) as writer:
+        for now in range(40):
+            room = 1 << 40 if now < 30 else 4
+            writer.append(Rows(encode(allocate(now, 8))))
+            files = sorted((tmp_path / "a.parquet.parts").glob("*.parquet"))
+            readable = [path for path in files if path.read_bytes()[-4:] == b"PAR1"]
+            completed.setdefault(len(readable), now)
+        writer.close({})
+    # At first after each ten seconds, then with each group of four events.
+    assert list(completed.values()) == [0, 10, 20, 30, 34, 38]
+    whole = written(tmp_path / "b.parquet", *(allocate(number, 8) for number in range(40)))
+    assert read(tmp_path / "a.parquet") == read(whole)
 
 
 def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
