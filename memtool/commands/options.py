@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,17 @@ class Named(click.ParamType[tuple[str, ...]]):
         if not names:
             self.fail("names nothing", param, ctx)
         return tuple(names)
+
+
+class Number(click.FloatRange):
+    """A number in a range; NaN, which compares as neither too small nor too large, is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class UserPath(click.Path):
@@ -235,7 +247,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
         click.option("--paced", is_flag=True, help="Replay a trace at the pace at which it was recorded."),
         click.option(
             "--speed",
-            type=click.FloatRange(0.001, 1_000_000),
+            type=Number(0.001, 1_000_000),
             metavar="TIMES",
             help="Replay a trace this many times as fast as it was recorded; implies --paced.",
         ),
@@ -260,7 +272,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
         ),
         click.option(
             "--time-limit",
-            type=click.FloatRange(1, 86_400),
+            type=Number(1, 86_400),
             default=30,
             show_default=True,
             metavar="SECONDS",

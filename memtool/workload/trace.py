@@ -19,6 +19,7 @@ from memtool.errors import InputError, MemtoolError, did_you_mean, option
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size
 from memtool.workload.image_files import ImageFiles, portions_of
+from memtool.workload.importers.content import refuse_unreadable
 from memtool.workload.importers.known import importer_of
 from memtool.workload.language.arrivals import ArrivalSchedule
 from memtool.workload.reading import Reading
@@ -148,6 +149,7 @@ def open_source(path: Path, *, seed: int | None = None, threads: int | None = No
     """
     importer = importer_of(path)
     if importer is None:
+        refuse_unreadable(path)
         return generated.load(path, seed, threads, rate)
     if rate is not None:
         raise InputError(f"{path}: with {option('rates')} {format_rate(rate)}: a trace has no arrivals")

@@ -45,6 +45,7 @@ def test_a_recording_becomes_a_trace_file(recording: Path, capsys: pytest.Captur
         "unmatched_reallocations": 0,
         "reordered": 0,
         "oversized": 0,
+        "misaligned": 0,
         "dropped": 1,
         "first_damage": 62,
     }
@@ -181,3 +182,15 @@ class _Pipe(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._content.readinto(buffer)
+
+
+def test_a_pipe_needs_the_name_of_its_format(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    assert run(["import", "pipe", "-o", "app.parquet"]) == 2
+    assert capsys.readouterr().err == "memtool: --from: must be given for pipe, which can be read only once\n"
+
+
+@pytest.mark.parametrize("option", ["--speed", "--time-limit"])
+def test_what_is_no_number_is_refused(recording: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert run(["bench", str(recording), option, "nan"]) == 2
+    assert f"Invalid value for '{option}': 'nan' is not a number" in capsys.readouterr().err

@@ -136,7 +136,7 @@ class AndroidReader final : public LogReader {
     } else if (name == "memalign") {
       std::uint64_t alignment = 0;
       if (!fields.decimal(alignment) || !fields.decimal(event.size)) return false;
-      event.log2_alignment = log2_of_alignment(alignment);
+      align(event, alignment);
     } else if (name == "thread_done") {
     } else {
       return false;

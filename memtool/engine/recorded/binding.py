@@ -103,6 +103,7 @@ class LogSummary(ctypes.Structure):
         ("frees_of_null", _u64),
         ("crowded", _u64),
         ("is_interpreted", _u64),
+        ("misaligned", _u64),
     ]
 
 

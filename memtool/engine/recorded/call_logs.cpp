@@ -148,7 +148,7 @@ class CallReader : public LogReader {
       event.size = 0;
     } else if (is_new(name)) {
       const bool is_aligned = name.find("St11align_val_t") != std::string_view::npos && numbers.count > 1;
-      if (is_aligned) event.log2_alignment = log2_of_alignment(value[1]);
+      if (is_aligned) align(event, value[1]);
     } else if (name == "calloc") {
       event.kind = Seen::allocate_zeroed;
       event.size = product(value[0], value[1]);
@@ -162,7 +162,7 @@ class CallReader : public LogReader {
       needed = 2;
       if (numbers.count < needed) return false;
       event.size = value[numbers.count - 1];
-      event.log2_alignment = log2_of_alignment(value[numbers.count - 2]);
+      align(event, value[numbers.count - 2]);
     } else if (!is_one_of(name, {"malloc", "valloc", "pvalloc", "__builtin_new", "__builtin_vec_new"})) {
       return true;
     }

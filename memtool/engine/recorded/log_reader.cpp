@@ -108,6 +108,11 @@ void LogReader::put(AddressEvent event, std::uint64_t old, std::vector<AddressEv
     ++(event.kind == Seen::free ? summary_.frees_of_null : summary_.refused);
 }
 
+void LogReader::align(AddressEvent& event, std::uint64_t alignment) noexcept {
+  event.log2_alignment = log2_of_alignment(alignment);
+  if (alignment > 1 && event.log2_alignment == 0 && event.address != 0) ++summary_.misaligned;
+}
+
 void LogReader::put_of(std::uint64_t thread, AddressEvent event, std::uint64_t old, std::vector<AddressEvent>& to) {
   const bool frees = event.kind == Seen::reallocate_end && old != 0 && event.size == 0;
   if (event.address != 0 || frees) event.thread = number_of(thread);

@@ -27,6 +27,7 @@ class LogReader {
     std::uint64_t frees_of_null = 0;
     std::uint64_t crowded = 0;  // calls of threads beyond those that events can distinguish; they count as one thread
     std::uint64_t is_interpreted = 0;  // 1: aggregates, from which no events can be reconstructed
+    std::uint64_t misaligned = 0;      // allocations with an alignment that is no power of two, which is left out
   };
 
   virtual ~LogReader() = default;
@@ -55,6 +56,8 @@ class LogReader {
   // Records a call unless it did nothing. `old` is the block that reallocate_end resizes, otherwise 0. A reallocation
   // of nothing is an allocation; one to nothing with size 0 is a free.
   void put(AddressEvent event, std::uint64_t old, std::vector<AddressEvent>& to);
+  // Notes the alignment that was requested; 0 and 1 request none.
+  void align(AddressEvent& event, std::uint64_t alignment) noexcept;
   // The same for a thread that gets a number with its first operation.
   void put_of(std::uint64_t thread, AddressEvent event, std::uint64_t old, std::vector<AddressEvent>& to);
 

@@ -1,6 +1,7 @@
 #include "engine/recorded/matcher.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace memtool {
 
@@ -101,13 +102,12 @@ void AddressMatcher::free(const AddressEvent& seen, MatchedPortion& to) {
 
 void AddressMatcher::end_reallocation(const AddressEvent& seen, MatchedPortion& to) {
   Moving& own = moving(seen.thread);
-  if (!own.is_under_way || seen.size > TraceEvent::kSizeMask) {
-    own.is_under_way = false;
+  if (!std::exchange(own.is_under_way, false)) {
     AddressEvent fresh = seen;
     fresh.kind = Seen::allocate;
     return allocate(fresh, to);
   }
-  own.is_under_way = false;
+  if (seen.size > TraceEvent::kSizeMask) return drop_reallocation(seen, own.block, to);
   if (Block before; remove(seen.address, before)) {
     ++counts_.implicit_frees;
     put_free(seen, before, kNotCounted, to);
@@ -119,6 +119,13 @@ void AddressMatcher::end_reallocation(const AddressEvent& seen, MatchedPortion& 
   put(seen, Kind::reallocate, own.block.object, seen.size, to);
   ++counts_.reallocations;
   grow_live(seen.size, 0);
+}
+
+void AddressMatcher::drop_reallocation(const AddressEvent& seen, const Block& block, MatchedPortion& to) {
+  ++counts_.oversized;
+  if (table_[place_of(block.address)].address == 0) return insert(block);  // it stays as it was
+  ++counts_.implicit_frees;  // another thread was given the address meanwhile
+  put_free(seen, block, kNotCounted, to);
 }
 
 void AddressMatcher::put(const AddressEvent& seen, Kind kind, std::uint64_t object, std::uint64_t size,

@@ -74,6 +74,8 @@ class AddressMatcher {
   void allocate(const AddressEvent& seen, MatchedPortion& to);
   void free(const AddressEvent& seen, MatchedPortion& to);
   void end_reallocation(const AddressEvent& seen, MatchedPortion& to);
+  // A size that no event can have: the block stays live.
+  void drop_reallocation(const AddressEvent& seen, const Block& block, MatchedPortion& to);
   void put(const AddressEvent& seen, Kind kind, std::uint64_t object, std::uint64_t size, MatchedPortion& to) const;
   void put_free(const AddressEvent& seen, const Block& block, std::uint64_t resident, MatchedPortion& to);
   void grow_live(std::uint64_t bytes, std::uint64_t objects) noexcept;

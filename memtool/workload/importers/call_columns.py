@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtool.workload.importers.calls import Calls
+from memtool.workload.importers.decoder import MISALIGNED
 
 ALLOCATE, FREE, ALLOCATE_ZEROED, _REALLOCATE_BEGIN, REALLOCATE = range(1, 6)
 """Kinds of calls."""
@@ -52,7 +53,11 @@ def events_of(
     records["size"] = np.where(is_begin | (kinds == FREE), 0, numbers["size"][rows])
     records["ticks"], records["caller"] = numbers["time"][rows], numbers["caller"][rows]
     records["resident"], records["thread"] = _NOT_COUNTED, threads[rows]
-    records["log2"] = np.where(is_realloc, 0, np.where(kind == FREE, 0, _log2(numbers["alignment"])))[rows]
+    aligned = np.where(is_realloc | (kind == FREE) | is_nothing, np.uint64(0), numbers["alignment"])
+    log2 = _log2(aligned)
+    if misaligned := int(((log2 == 0) & (aligned > 1)).sum()):
+        calls.counts[MISALIGNED] += misaligned
+    records["log2"] = log2[rows]
     return records.view(np.uint8).data if len(records) else memoryview(bytearray())
 
 

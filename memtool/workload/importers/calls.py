@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections import Counter
 
+from memtool.workload.importers.decoder import MISALIGNED
+
 _EVENT = struct.Struct("<QQQQQIBBBx")
 _ALLOCATE, _FREE, _ALLOCATE_ZEROED, _REALLOCATE_BEGIN, _REALLOCATE_END = range(1, 6)
 _REFUSED = 10
@@ -51,8 +53,10 @@ class Calls:
         if address == 0:
             self.counts["refused by the allocator"] += 1
             return
-        kind = _ALLOCATE_ZEROED if zeroed else _ALLOCATE
-        self._put(kind, thread, address, size, _log2(alignment), time, caller)
+        kind, log2 = _ALLOCATE_ZEROED if zeroed else _ALLOCATE, _log2(alignment)
+        self._put(kind, thread, address, size, log2, time, caller)
+        if log2 == 0 and alignment not in (0, 1):
+            self.counts[MISALIGNED] += 1
 
     def free(self, thread: int, address: int, time: int = 0, caller: int = 0) -> None:
         """Record a free; a free of address 0 has no effect."""
@@ -70,12 +74,12 @@ class Calls:
         elif new == 0:
             self.counts["refused by the allocator"] += 1
         else:
+            _refuse_beyond(old, new, size, time, caller)  # before the first of two events
             self._put(_REALLOCATE_BEGIN, thread, old, 0, 0, time, caller)
             self._put(_REALLOCATE_END, thread, new, size, 0, time, caller)
 
     def _put(self, kind: int, thread: int, address: int, size: int, log2: int, time: int, caller: int) -> None:
-        if not all(0 <= value <= _LARGEST for value in (address, time, caller)) or size < 0:
-            raise OverflowError
+        _refuse_beyond(address, address, size, time, caller)
         number = self.number_of(thread)
         size = min(size, _LARGEST)  # the matcher drops and counts sizes beyond 2^58
         self._events += _EVENT.pack(time, address, size, caller, _NOT_COUNTED, number, kind, log2, 0)
@@ -89,6 +93,12 @@ class Calls:
             self.counts["calls of threads beyond 65,535, told as one"] += events
             return _MOST_THREADS - 1
         return self._threads.setdefault(thread, len(self._threads))
+
+
+def _refuse_beyond(old: int, new: int, size: int, time: int, caller: int) -> None:
+    """Raise OverflowError for numbers beyond 64 bits; any size is accepted, because the matcher counts those."""
+    if not all(0 <= value <= _LARGEST for value in (old, new, time, caller)) or size < 0:
+        raise OverflowError
 
 
 def _log2(alignment: int) -> int:

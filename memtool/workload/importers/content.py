@@ -20,38 +20,48 @@ HEAD_BYTES = 64 << 10
 _PORTION_BYTES = 32 << 10
 """Greatest loss before a damaged place: a decompressor yields nothing of a portion in which it fails."""
 LONGEST_LINE = 64 << 10
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError)
+_EXAMPLES = 3
+_MACOS = "__MACOSX/"
+_GZIP, _BZIP2, _XZ, _ZIP, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
+_PACKED = (_GZIP, _BZIP2, _XZ, _ZIP, _ZSTD)
+_MAGIC_BYTES = 6
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError)
 """Errors of decompressors for a file that is truncated or damaged. OSError also covers unreadable files."""
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
     """Return the content of a file as a stream; it may be compressed with gzip, bzip2, xz, zstd or zip.
 
-    For a zip archive this is its first file. Raises InputError, MemtoolError.
+    A zip archive must have one file in it. Raises InputError, MemtoolError.
     """
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("Any", file))
-    magic = buffered.peek(6)[:6]
-    if magic.startswith(b"\x1f\x8b"):
+    magic = buffered.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
+    if magic.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=buffered))
-    if magic.startswith(b"BZh"):
+    if magic.startswith(_BZIP2):
         return bz2.BZ2File(buffered)
-    if magic.startswith(b"\xfd7zXZ\x00"):
+    if magic.startswith(_XZ):
         return lzma.LZMAFile(buffered)
-    if magic.startswith(b"PK\x03\x04"):
-        return _first_of_archive(buffered)
+    if magic.startswith(_ZIP):
+        return _only_one_of_archive(buffered)
     if magic.startswith(_ZSTD):
         return cast("IO[bytes]", _pyarrow().CompressedInputStream(buffered, "zstd"))
     return buffered
 
 
-def _first_of_archive(file: io.BufferedReader) -> IO[bytes]:
+def _only_one_of_archive(file: io.BufferedReader) -> IO[bytes]:
     if not file.seekable():
         raise InputError("standard input: a zip archive cannot be read from a pipe: unpack it, as with `unzip -p`")
     archive = zipfile.ZipFile(file)
-    names = [member for member in archive.infolist() if not member.is_dir()]
+    # macOS adds what it knows of each file to the archives that it makes.
+    names = [member for member in archive.infolist() if not member.is_dir() and not member.filename.startswith(_MACOS)]
+    name = "standard input" if file.name == "<stdin>" else file.name
     if not names:
-        raise InputError(f"{file.name}: is a zip archive with no file in it")
+        raise InputError(f"{name}: is a zip archive with no file in it")
+    if len(names) > 1:
+        examples = ", ".join(member.filename for member in names[:_EXAMPLES])
+        more = "" if len(names) <= _EXAMPLES else ", ..."
+        raise InputError(f"{name}: is a zip archive of {len(names)} files ({examples}{more}): unpack it")
     return archive.open(names[0])
 
 
@@ -69,22 +79,48 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as file, reading.from_file(file), unpacked(file) as content:
             yield content
-    except _DAMAGE as problem:
-        raise InputError(f"{path}: cannot be read: {problem}") from None
+    except DAMAGE as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise InputError(f"{path}: cannot be read: {reason}") from None
 
 
 def head_of(path: Path) -> bytes:
     """Return the beginning of a file, decompressed; empty if it cannot be read."""
     try:
         with opened(path) as content:
-            head = b""
-            for portion in Portions(content):
-                head += portion
-                if len(head) >= HEAD_BYTES:
-                    break
-            return head
+            return head_from(Portions(content))
     except MemtoolError:
         return b""
+
+
+def head_from(portions: Portions) -> bytes:
+    """Return the beginning of a stream, as far as it can be read."""
+    head = b""
+    for portion in portions:
+        head += portion
+        if len(head) >= HEAD_BYTES:
+            break
+    return head
+
+
+def is_packed(path: Path) -> bool:
+    """Return whether a file is compressed."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAGIC_BYTES).startswith(_PACKED)
+    except OSError:
+        return False
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raise InputError for a compressed file whose content cannot be recognised, with the reason."""
+    if not path.is_file() or not is_packed(path):
+        return
+    with opened(path) as content:
+        portions = Portions(content)
+        if not head_from(portions):
+            raise InputError(f"{path}: nothing of it can be unpacked: {portions.damage or 'it is empty'}")
+    raise InputError(f"{path}: is compressed, and its content is in no known format; `memtool list importers` has them")
 
 
 class Portions:
@@ -99,7 +135,7 @@ class Portions:
         while True:
             try:
                 portion = self._read(_PORTION_BYTES)
-            except _DAMAGE as problem:
+            except DAMAGE as problem:
                 self.damage = str(problem) or type(problem).__name__
                 return
             if not portion:

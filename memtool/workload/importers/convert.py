@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import io
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from memtool import __version__, files
 from memtool.errors import InputError, did_you_mean
-from memtool.workload.importers.content import HEAD_BYTES, Portions, opened, unpacked
+from memtool.workload.importers.content import DAMAGE, Portions, head_from, opened, refuse_unreadable, unpacked
 from memtool.workload.importers.decoded import Decoded
 from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, name_of
@@ -177,7 +176,7 @@ def _repairs(report: Report) -> dict[str, int | None]:
     """Return what was repaired and dropped, and the place of the first damage."""
     names = ("implicit_frees", "unmatched_frees", "unmatched_reallocations", "reordered", "oversized")
     counts = {name: report.matched[name] for name in names}
-    return {**counts, "dropped": report.dropped, "first_damage": report.first_damage}
+    return {**counts, "misaligned": report.misaligned, "dropped": report.dropped, "first_damage": report.first_damage}
 
 
 def _refuse_same(file: str, path: Path) -> None:
@@ -200,41 +199,52 @@ def _source(file: str, importer: Importer | None) -> tuple[Source, str]:
     if importer is not None:
         return importer.load(path), importer.name
     if path.suffix not in (".yaml", ".yml"):
+        refuse_unreadable(path)
+        if path.is_file() and not path.stat().st_size:
+            raise InputError(f"{file}: is empty")
+        if path.is_fifo():
+            raise InputError(f"must be given for {file}, which can be read only once", field="format")
         raise InputError(f"{file}: {_UNKNOWN}")
     return open_source(path), "workload"
 
 
 def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
-    content = io.BufferedReader(_Raw(unpacked(sys.stdin.buffer)), HEAD_BYTES)
-    importer = chosen or by_content(content.peek(HEAD_BYTES))
+    try:
+        portions = Portions(unpacked(sys.stdin.buffer))
+    except DAMAGE as problem:
+        raise InputError(f"standard input: cannot be read: {problem}") from None
+    head = head_from(portions)  # all of it, however slowly it comes: a pipe may give a line at a time
+    importer = chosen or by_content(head)
     if importer is None:
-        raise InputError(f"standard input: {_UNKNOWN}")
+        why = _UNKNOWN if portions.damage is None else f"nothing of it can be read: {portions.damage}"
+        raise InputError(f"standard input: {'is empty' if not head and portions.damage is None else why}")
     if importer.decoder is None:
         raise InputError(f"standard input: {importer.name} is only read from a file: name it")
 
     @contextmanager
     def reopened() -> Iterator[IO[bytes]]:
-        yield content
+        yield cast("IO[bytes]", _Continued(head, portions))
 
     source = Decoded(name="trace", path="standard input", open=reopened, decoder=importer.decoder, has_threads=True)
     return source, importer.name
 
 
-class _Raw(io.RawIOBase):
-    """A stream that supports peeking, for any decompressor."""
+class _Continued:
+    """A stream whose beginning has been read already; damage in it comes again after the beginning."""
 
-    def __init__(self, content: IO[bytes]) -> None:
-        self._read = getattr(content, "read1", content.read)
+    def __init__(self, head: bytes, portions: Portions) -> None:
+        self._head, self._portions = head, portions
+        self._rest = iter(portions)
 
-    def readable(self) -> bool:
-        """Return true: the stream is readable."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a buffer has no name in typing before 3.12
-        """Fill the buffer as far as data is available."""
-        got = self._read(len(buffer))
-        buffer[: len(got)] = got
-        return len(got)
+    def read(self, size: int = -1) -> bytes:
+        """Return what has been read already, and then one portion after the other; ``size`` is a wish."""
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        portion = b"" if self._portions.damage is not None else next(self._rest, b"")
+        if self._portions.damage is not None:
+            raise EOFError(self._portions.damage)
+        return portion
 
 
 def _named(name: str) -> Importer:

@@ -17,6 +17,8 @@ from memtool.workload.importers.decoder import Decoder, Report
 from memtool.workload.sources.recorded import Recorded, rows_of
 from memtool.workload.sources.source import Ending, Rows
 
+_LATEST = np.uint64(2**63 - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded(Recorded):
@@ -32,11 +34,13 @@ class Decoded(Recorded):
         report = Report()
         with self.open() as content, Matcher() as matcher:
             portions = Portions(content)
+            begin: np.uint64 | None = None  # many clocks count from the start of the machine, or from 1970
             for seen in self._seen(portions, report):
                 matched = matcher.append(seen)
                 if matched.events.nbytes:
-                    rows = rows_of(matched, np.frombuffer(matched.ticks, np.uint64).astype(np.int64))
-                    yield replace(rows, resident=None)
+                    ticks = np.frombuffer(matched.ticks, np.uint64)
+                    begin = ticks[0] if begin is None else begin
+                    yield replace(rows_of(matched, np.minimum(ticks - begin, _LATEST).astype(np.int64)), resident=None)
             report.matched = matcher.counts()
         report.damage, report.read_bytes = portions.damage, portions.read_bytes
         if report.damage is not None and report.first_damage is None:
@@ -45,7 +49,8 @@ class Decoded(Recorded):
         ending.threads = max(report.threads, 1)
         ending.notes += notes_of(report)
         if not report.matched["allocations"]:
-            raise InputError(f"{self.path}: holds no allocation that can be read")
+            why = "" if report.damage is None else f": {report.cut_off}"
+            raise InputError(f"{self.path}: holds no allocation that can be read{why}")
 
     def _seen(self, portions: Portions, report: Report) -> Iterator[memoryview]:
         try:
@@ -62,6 +67,7 @@ def notes_of(report: Report) -> list[str]:
         ("reallocation", "of what was not live kept as an allocation", matched["unmatched_reallocations"]),
         ("object", "freed unseen: another was allocated at the address", matched["implicit_frees"]),
         ("request", "of 2^58 bytes or more dropped", matched["oversized"]),
+        ("alignment", "left out: not a power of two", report.misaligned),
         ("piece", "of the file dropped that could not be read: lines or records", report.dropped),
     )
     notes = [f"{plural(count, noun)} {words}" for noun, words, count in counted if count]

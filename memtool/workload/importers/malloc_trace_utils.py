@@ -66,7 +66,7 @@ class Decoder(AnyDecoder):
             del held[:whole]
         if held:
             report.drop(offset)
-        report.calls, report.threads = dict(calls.counts), calls.threads
+        report.count(calls.counts, calls.threads)
 
 
 def _events(records: NDArray[np.void], calls: Calls) -> memoryview:

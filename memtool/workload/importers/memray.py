@@ -53,7 +53,7 @@ class _CaptureDecoder(Decoder):
         if freed is not None:
             calls.free(*freed)
         yield memoryview(calls.take())
-        report.calls, report.threads = dict(calls.counts), calls.threads
+        report.count(calls.counts, calls.threads)
 
 
 def _memray() -> Any:  # noqa: ANN401  # it may not be installed

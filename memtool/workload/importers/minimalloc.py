@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from memtool.engine.generate.binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_ALIGNMENT, OBJECT_SHIFT, SIZE_BITS
 from memtool.errors import InputError
 from memtool.units import format_size
+from memtool.workload.importers.content import opened
 from memtool.workload.importers.importer import Imported, Importer, name_of
 from memtool.workload.language.values import LARGEST_SIZE, abbreviated
 
@@ -62,12 +64,9 @@ def read(path: Path) -> list[Buffer]:
 
 
 def _read(path: Path) -> tuple[list[Buffer], _Table]:
-    try:
-        # Bytes that are not UTF-8 are either in an id, which nobody reads, or not a number. Spreadsheets write a BOM.
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return _parsed(path, csv.reader(file))
-    except OSError as problem:
-        raise InputError(f"{path}: cannot be read: {problem.strerror}") from None
+    # Bytes that are not UTF-8 are either in an id, which nobody reads, or not a number. Spreadsheets write a BOM.
+    with opened(path) as content, TextIOWrapper(content, "utf-8-sig", "replace", newline="") as file:
+        return _parsed(path, csv.reader(file))
 
 
 def _parsed(path: Path, rows: Any) -> tuple[list[Buffer], _Table]:  # noqa: ANN401  # csv has no name for a reader

@@ -57,6 +57,7 @@ def _fill(report: Report, reader: LogReader) -> None:
         "calls of threads beyond 65,535, told as one": summary.crowded,
     }
     report.calls = {name: int(count) for name, count in {**reader.calls(), **odd}.items() if count}
+    report.misaligned = int(summary.misaligned)
     report.dropped, report.threads = summary.dropped, max(summary.threads, 1)
     report.first_damage = None if summary.first_damage == _NEVER else int(summary.first_damage)
 

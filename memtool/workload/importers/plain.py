@@ -66,7 +66,7 @@ class Decoder(AnyDecoder):
                 yield memoryview(calls.take())
         self._take_lines(lines.end(), report)
         yield memoryview(calls.take())
-        report.calls, report.threads = dict(calls.counts), calls.threads
+        report.count(calls.counts, calls.threads)
 
     def _take_lines(self, lines: Iterable[tuple[int, bytes]], report: Report) -> None:
         for offset, line in lines:
@@ -86,7 +86,7 @@ class Decoder(AnyDecoder):
         try:
             fields = json.loads(text) if names is None else dict(zip(names, self._split(text), strict=True))
             if names is None:
-                self._shift = int("object" in fields or "id" in fields)
+                self._shift = int(any(key.strip().lower() in ("object", "id") for key in fields))
             is_known = _take(self._calls, _ours(fields), self._shift)
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError, csv.Error):
             is_known = False
@@ -109,8 +109,12 @@ def _ours(fields: Mapping[str, object]) -> dict[str, object]:
     return {
         _NAMES[name]: value
         for key, value in fields.items()
-        if (name := key.strip().lower()) in _NAMES and value not in ("", None)
+        if (name := key.strip().lower()) in _NAMES and not _is_empty(value)
     }
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 _NAMES = {name: column for column, names in _COLUMNS.items() for name in names}

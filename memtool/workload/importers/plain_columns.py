@@ -150,7 +150,7 @@ class JsonColumns(Columns):
             return None
         if "old" in columns and (columns["address"].is_valid().to_numpy() < columns["old"].is_valid().to_numpy()).any():
             return None  # the kind of the address decides whether the other column is offset
-        return columns, int(address in ("object", "id"))
+        return columns, int(address.strip().lower() in ("object", "id"))
 
     def _words(self, column: Any) -> Any:  # noqa: ANN401
         return column.dictionary_encode() if self._pa.types.is_string(column.type) else None

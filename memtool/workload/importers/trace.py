@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from memtool.errors import InputError
+from memtool.workload.importers.content import is_packed
 from memtool.workload.importers.importer import Importer
 from memtool.workload.sources.source import Source
 
@@ -13,6 +15,8 @@ def load(path: Path) -> Source:
     # Imported here, because pyarrow takes longer than everything else that a list of importers needs.
     from memtool.workload.sources import trace_file
 
+    if path.is_file() and is_packed(path):
+        raise InputError(f"{path}: is a trace file that has been compressed once more: unpack it")
     return trace_file.load(path)
 
 

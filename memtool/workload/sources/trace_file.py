@@ -210,6 +210,9 @@ def load(path: Path) -> TraceFile:
         raise InputError(
             f"{path}: is not a trace: its files have different columns, so they are not parts of one trace"
         )
+    complete = sum(METADATA in (head.metadata or {}) for head in heads)
+    if complete > 1:
+        raise InputError(f"{path}: is a folder of {complete} traces, not of one trace's parts: name one of them")
     try:
         metadata = json.loads((heads[-1].metadata or {}).get(METADATA, b"{}"))
         return TraceFile(
