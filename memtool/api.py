@@ -322,9 +322,9 @@ def import_trace(
     """
     from memtool.workload.importers import convert
 
-    if (imported := convert.import_profile(file, output, format)) is not None:
-        return imported
     choice = convert.Choice(skip, take, has_times, has_callers, is_anonymous)
+    if (imported := convert.import_profile(file, output, format, choice)) is not None:
+        return imported
     return convert.import_trace(file, output, format, choice, progress)
 
 

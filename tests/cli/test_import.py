@@ -194,3 +194,12 @@ def test_a_pipe_needs_the_name_of_its_format(recording: Path, capsys: pytest.Cap
 def test_what_is_no_number_is_refused(recording: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
     assert run(["bench", str(recording), option, "nan"]) == 2
     assert f"Invalid value for '{option}': 'nan' is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--skip", "--take"])
+def test_no_stretch_is_cut_out_of_a_profile(recording: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    Path("app.heap").write_text("heap profile: 2: 200 [8: 800] @ heapprofile\n2: 200 [8: 800] @ 0x1\n")
+    assert run(["import", "app.heap", option, "5"]) == 2
+    said = f"memtool: {option}: app.heap: is a heap profile, which has no events to be cut\n"
+    assert capsys.readouterr().err == said
+    assert not Path("app.yaml").exists()

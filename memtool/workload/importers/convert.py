@@ -82,11 +82,16 @@ class Choice:
 _ALL = Choice()
 
 
-def import_profile(file: str, output: Path | None = None, name: str | None = None) -> ImportedProfile | None:
+def import_profile(
+    file: str, output: Path | None = None, name: str | None = None, choice: Choice = _ALL
+) -> ImportedProfile | None:
     """Make a workload from a heap profile; None: the file is not one. Arguments and errors as those of import_trace."""
     importer = _importer(file, name)
     if importer is None or importer.profile is None or file == STANDARD_INPUT:
         return None
+    cut = "skip" if choice.skip else "take" if choice.take is not None else None
+    if cut is not None:
+        raise InputError(f"{file}: is a heap profile, which has no events to be cut", field=cut)
     path = output or Path(f"{name_of(Path(file), 'profile')}.yaml")
     _refuse_same(file, path)
     with opened(Path(file)) as content:
