@@ -109,7 +109,7 @@ class UserPath(click.Path):
         if not os.fspath(value):
             self.fail("is empty", param, ctx)
         if os.fspath(value) == "-":
-            self.fail("is -: a file of this name is ./-, and standard output /dev/stdout", param, ctx)
+            self.fail("is -: a file of this name is ./-", param, ctx)
         try:
             files.is_there(Path(value))
         except InputError as problem:

@@ -37,11 +37,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["bench", "-o", "", "--dry-run"], "Invalid value for '-o' / '--output': is empty (memtool bench --help)"),
         (
             ["import", "x", "-o", "-"],
-            "is -: a file of this name is ./-, and standard output /dev/stdout (memtool import --help)",
+            "is -: a file of this name is ./- (memtool import --help)",
         ),
         (
             ["record", "-o", "-", "true"],
-            "is -: a file of this name is ./-, and standard output /dev/stdout (memtool record --help)",
+            "is -: a file of this name is ./- (memtool record --help)",
         ),
         (["bench", "-o", "loop"], "loop: cannot be read: Too many levels of symbolic links (memtool bench --help)"),
         (["bench", "-a", f"./{LONG}.so"], f"-a: {LONG}.so: cannot be read: File name too long"),
