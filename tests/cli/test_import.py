@@ -91,6 +91,15 @@ def test_times_and_call_sites_can_be_left_out(tmp_path: Path) -> None:
         assert pq.read_schema(tmp_path / "log.parquet").names[5:] == more
 
 
+def test_times_that_go_back_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("kind,object,size,time\nmalloc,0,64,5\nmalloc,1,64,3\nmalloc,2,64,2\nfree,0,,6\n")
+    assert run(["import", str(log), "-o", str(tmp_path / "log.parquet"), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [
+        "2 events with a time before the last one's: kept in the order of the file"
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -139,6 +148,14 @@ WRONG = {
     "a folder to write": (["my app.txt", "-o", "."], ".: is a folder, not a file\n"),
     "an empty name": (["my app.txt", "-o", ""], "Invalid value for '-o': is empty (memtool import --help)\n"),
     "itself": (["my app.txt", "-o", "my app.txt"], "-o: my app.txt: would be overwritten while it is read\n"),
+    "a trace under a workload's name": (
+        ["my app.txt", "-o", "app.yaml"],
+        "-o: app.yaml: a trace file under the name of a workload would be read as one\n",
+    ),
+    "a workload under a trace's name": (
+        ["app.heap", "-o", "app.parquet"],
+        "-o: app.parquet: a heap profile becomes a workload, which is found by its name: NAME.yaml\n",
+    ),
     "another writes": (
         ["my app.txt", "-o", "busy.parquet"],
         "busy.parquet: is being written already, ",
@@ -157,6 +174,7 @@ def test_what_is_wrong_is_said_in_a_line_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path("nonsense").write_text("nonsense\n")
+    Path("app.heap").write_text("heap profile: 2: 200 [8: 800] @ heapprofile\n2: 200 [8: 800] @ 0x1\n")
     Path("busy.parquet.parts").mkdir()
     os.mkfifo("pipe")
     archive = io.BytesIO()

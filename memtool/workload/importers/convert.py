@@ -80,6 +80,7 @@ class Choice:
 
 
 _ALL = Choice()
+_WORKLOADS = (".yaml", ".yml")
 
 
 def import_profile(
@@ -93,6 +94,10 @@ def import_profile(
     if cut is not None:
         raise InputError(f"{file}: is a heap profile, which has no events to be cut", field=cut)
     path = output or Path(f"{name_of(Path(file), 'profile')}.yaml")
+    if path.suffix not in _WORKLOADS and not path.is_char_device():
+        raise InputError(
+            f"{path}: a heap profile becomes a workload, which is found by its name: NAME.yaml", field="output"
+        )
     _refuse_same(file, path)
     with opened(Path(file)) as content:
         workload = workload_of(importer.profile, Portions(content), name_of(Path(file), "profile"), file)
@@ -126,6 +131,8 @@ def import_trace(
     if output is None and file == STANDARD_INPUT:
         raise InputError("must be given for what comes from standard input", field="output")
     path = files.behind_links(output or Path(f"{name_of(Path(file), 'trace')}.parquet"))
+    if path.suffix in _WORKLOADS:
+        raise InputError(f"{path}: a trace file under the name of a workload would be read as one", field="output")
     _refuse_same(file, path)
     whole, kind = _source(file, _importer(file, name))
     source = stretch_of(whole, choice.skip, choice.take) if choice.skip or choice.take is not None else whole
@@ -203,7 +210,7 @@ def _source(file: str, importer: Importer | None) -> tuple[Source, str]:
     path = find_workload(file)
     if importer is not None:
         return importer.load(path), importer.name
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in _WORKLOADS:
         refuse_unreadable(path)
         if path.is_file() and not path.stat().st_size:
             raise InputError(f"{file}: is empty")

@@ -66,6 +66,7 @@ def notes_of(report: Report) -> list[str]:
         ("free", "of what was not live dropped", matched["unmatched_frees"]),
         ("reallocation", "of what was not live kept as an allocation", matched["unmatched_reallocations"]),
         ("object", "freed unseen: another was allocated at the address", matched["implicit_frees"]),
+        ("event", "with a time before the last one's: kept in the order of the file", matched["reordered"]),
         ("request", "of 2^58 bytes or more dropped", matched["oversized"]),
         ("alignment", "left out: not a power of two", report.misaligned),
         ("piece", "of the file dropped that could not be read: lines or records", report.dropped),
