@@ -376,25 +376,18 @@ def render(
 
     Args:
         result: a run, the result of a search for limits, a report, a history, or a comparison by machine.
-        style: ``table``, ``markdown`` or ``json``. Runs and limits also have ``csv``, runs ``samples`` (a CSV of all
-            samples), reports ``github`` and ``junit``, and histories ``bencher``, ``customSmallerIsBetter`` and
-            ``customBiggerIsBetter``.
+        style: one of what ``memtool.formats`` names for such a result: ``table``, ``markdown`` or ``json``. Runs and
+            limits also have ``csv``, runs ``samples`` (a CSV of all samples), reports ``github`` and ``junit``, and
+            histories ``bencher``, ``customSmallerIsBetter`` and ``customBiggerIsBetter``.
         width: maximum width of tables in columns; None means no limit.
         metrics: for a run: one table with these metrics, instead of all tables.
-    """
-    from memtool.model import Report, Run
-    from memtool.report import limits, selection, tables
-    from memtool.report.compared import by_machine, history, verdicts
-    from memtool.stats.by_machine import Machines
-    from memtool.stats.history import History
 
-    if isinstance(result, Machines):
-        return by_machine.render(result, style, width)
-    if isinstance(result, History):
-        return history.render(result, style, width)
-    if isinstance(result, Run):
-        return tables.render(result, style, width, None if metrics is None else (selection.sheet_of(metrics),))
-    return verdicts.render(result, style, width) if isinstance(result, Report) else limits.render(result, style, width)
+    Raises:
+        InputError: the result has no such format.
+    """
+    from memtool.report import rendering
+
+    return rendering.render(result, style, width, metrics)
 
 
 def refuse_unknown_metrics(names: Sequence[str]) -> None:

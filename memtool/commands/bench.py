@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool import formats
 from memtool.commands import colours, completing
 from memtool.commands.options import (
     Named,
     bench_options,
     complain,
+    format_option,
     measurement_options,
     wide_option,
     width_of_tables,
@@ -24,8 +26,6 @@ from memtool.errors import EXIT_FAILED, InputError
 if TYPE_CHECKING:
     from memtool.options import BenchOptions
     from memtool.run import Outcome
-
-_FORMATS = ("table", "markdown", "json", "csv")
 
 
 @click.command("bench", cls=SectionedCommand)
@@ -61,7 +61,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
     shell_complete=completing.allocators,
     help="Add a ratio to this allocator to every table.",
 )
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@format_option(formats.RUN)
 @click.option(
     "--metrics",
     type=Named(),
@@ -104,7 +104,7 @@ def command(
     options = bench_options(measured, **own, **counted, programs=programs, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)
     if metrics is not None:
-        if output_format not in ("table", "markdown"):
+        if output_format not in formats.TEXTS:
             raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
         api.refuse_unknown_metrics(metrics)
     if find_limit:

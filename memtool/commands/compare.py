@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memtool import formats
 from memtool.commands import colours, completing
-from memtool.commands.options import PlotFile, UserPath, complain, wide_option, width_of_tables, with_options
+from memtool.commands.options import (
+    PlotFile,
+    UserPath,
+    complain,
+    format_option,
+    wide_option,
+    width_of_tables,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn, Policy
-
-FORMATS = ("table", "markdown", "json", "junit", "github")
 
 
 verdict_options = with_options(
@@ -34,7 +41,7 @@ verdict_options = with_options(
         help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
     ),
     click.option("--history", type=UserPath(file_okay=False), help="Add the figures of the runs in this folder."),
-    click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
+    format_option(formats.COMPARISON),
     wide_option,
 )
 """The options of both compare and check: the metrics, how strictly they are judged, and the output format."""
@@ -110,7 +117,7 @@ def _by_machine(
 
     if len(runs) > 1:
         raise click.UsageError("--by machine is of one RUN")
-    if output_format not in ("table", "markdown", "json"):
+    if output_format not in formats.MACHINES:
         raise click.UsageError("--by machine goes with --format table, markdown or json")
     click.echo(api.render(api.by_machine(runs[0], rules=rules, reference=reference), output_format, width=width))
     return EXIT_OK

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import UserPath
+from memtool import formats
+from memtool.commands.options import UserPath, format_option
 from memtool.commands.progress import progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rank/--no-rank", default=True, show_default=True, help="Replay trace and workload, and compare how they rank."
 )
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option(formats.FACTS)
 def command(
     trace: str, output: Path | None, allocators: str | None, blocks: int, rank: bool, output_format: str
 ) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
+from memtool import formats
 from memtool.commands import colours, completing
-from memtool.commands.options import Named, PlotFile, UserPath, complain, wide_option, width_of_tables
-
-_FORMATS = ("table", "markdown", "json", "bencher", "customSmallerIsBetter", "customBiggerIsBetter")
+from memtool.commands.options import Named, PlotFile, UserPath, complain, format_option, wide_option, width_of_tables
 
 
 @click.command("history")
@@ -29,13 +28,9 @@ _FORMATS = ("table", "markdown", "json", "bencher", "customSmallerIsBetter", "cu
     metavar="LIST",
     help="Show only these: labels as in the tables, their first part (pool), or patterns (*+lock).",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="bencher and custom…IsBetter: the newest figures, for Bencher and for github-action-benchmark.",
+@format_option(
+    formats.HISTORY,
+    "bencher and custom…IsBetter: the newest figures, for Bencher and for github-action-benchmark.",
 )
 @click.option("--plot", type=PlotFile(), help="Draw the series and their changes into this PNG, SVG or PDF.")
 @wide_option

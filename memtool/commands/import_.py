@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import Count, UserPath, width_of_lists
+from memtool import formats
+from memtool.commands.options import Count, UserPath, format_option, width_of_lists
 from memtool.commands.progress import events_read
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
 @click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option(formats.FACTS)
 def command(
     file: str,
     output: Path | None,

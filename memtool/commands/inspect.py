@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from memtool import formats
 from memtool.commands import completing
-from memtool.commands.options import PlotFile, width_of_lists
+from memtool.commands.options import PlotFile, format_option, width_of_lists
 
 
 @click.command()
 @click.argument("workload", shell_complete=completing.workloads)
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option(formats.FACTS)
 @click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes into this file.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use instead of the workload's own.")
 def command(workload: str, output_format: str, plot: Path | None, seed: int | None) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import width_of_lists
+from memtool import formats
+from memtool.commands.options import format_option, width_of_lists
 
 if TYPE_CHECKING:
     from memtool.allocators.parameters import Parameter
@@ -24,7 +25,7 @@ Row = Mapping[str, Any]
     type=click.Choice(["allocators", "adaptors", "workloads", "regions", "metrics", "importers"]),
     metavar="WHAT",
 )
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option(formats.FACTS)
 def command(what: str, output_format: str) -> None:
     """List the available allocators, adaptors, workloads, regions, metrics or importers.
 

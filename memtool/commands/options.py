@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool import formats
 from memtool.passes import CHOSEN, passes_from
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from memtool.options import BenchOptions
 
 _MOST_THREADS = 1024
-_PICTURES = (".png", ".svg", ".pdf")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
 
 
@@ -322,6 +322,12 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     )
 
 
+def format_option(names: Sequence[str], words: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--format`` with these names, of which a table is the default; ``words`` explain those that need it."""
+    choice = click.Choice(names)
+    return click.option("--format", "output_format", type=choice, default="table", show_default=True, help=words)
+
+
 wide_option = click.option("--wide", is_flag=True, help="Do not fit tables to the width of the terminal.")
 
 
@@ -349,8 +355,9 @@ class PlotFile(click.ParamType[Path]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; fails before anything is computed."""
         path = Path(str(value))
-        if path.suffix.lower() not in _PICTURES:
-            self.fail(f"{path}: must end in {', '.join(_PICTURES[:-1])} or {_PICTURES[-1]}", param, ctx)
+        endings = [f".{name}" for name in formats.PICTURES]
+        if path.suffix.lower() not in endings:
+            self.fail(f"{path}: must end in {', '.join(endings[:-1])} or {endings[-1]}", param, ctx)
         if path.exists() and not path.is_file():
             self.fail(f"{path}: is {'a folder' if path.is_dir() else 'no plain file'}", param, ctx)
         if not path.parent.is_dir():

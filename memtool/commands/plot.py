@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from memtool import formats
 from memtool.commands import completing
 from memtool.commands.options import Named, UserPath
 
@@ -15,7 +16,7 @@ from memtool.commands.options import Named, UserPath
 @click.argument("run", metavar="RUN", type=UserPath(), shell_complete=completing.runs)
 @click.option("--only", type=Named(), metavar="LIST", help="Only these pictures: throughput, latency, footprint, …")
 @click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Show only these, named as in `memtool show`.")
-@click.option("--format", "suffix", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
+@click.option("--format", "suffix", type=click.Choice(formats.PICTURES), default="png", show_default=True)
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option(
     "--for",

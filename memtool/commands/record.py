@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import UserPath
+from memtool import formats
+from memtool.commands.options import UserPath, format_option
 
 if TYPE_CHECKING:
     from memtool.recorder.session import ProcessRecord, Progress
@@ -62,7 +63,7 @@ class _Signal(click.ParamType[int]):
 @click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 25 ns an event.")
 @click.option("--signal", "switch", type=_Signal(), help="Switch recording off and on when the program gets it.")
 @click.option("--start-off", is_flag=True, help="Record nothing until the first --signal.")
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option(formats.FACTS)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
 def command(

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
+from memtool import formats
 from memtool.commands import colours, completing
-from memtool.commands.options import Named, UserPath, wide_option, width_of_tables
-
-_FORMATS = ("table", "markdown", "json", "csv")
+from memtool.commands.options import Named, UserPath, format_option, wide_option, width_of_tables
 
 
 @click.command("show")
@@ -32,7 +31,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
     shell_complete=completing.metrics,
     help="Show one table of these metrics (`memtool list metrics`).",
 )
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@format_option(formats.RUN)
 @click.option("--samples", is_flag=True, help="With --format csv: write a line for each sample, not for each figure.")
 @wide_option
 def command(
@@ -52,7 +51,7 @@ def command(
 
     if samples and output_format != "csv":
         raise click.UsageError("--samples goes with --format csv")
-    if metrics is not None and output_format not in ("table", "markdown"):
+    if metrics is not None and output_format not in formats.TEXTS:
         raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
     width = width_of_tables(wide=wide)
     searched = next((path for path in runs if api.holds_limits(path)), None)
@@ -67,7 +66,7 @@ def command(
         documents = [api.render(run, "json") for _, run in read]
         click.echo(documents[0] if len(documents) == 1 else json.dumps([*map(json.loads, documents)], indent=1))
         return
-    style = "samples" if samples else output_format
+    style = formats.SAMPLES if samples else output_format
     texts = [api.render(run, style, width=width, metrics=metrics) for _, run in read]
     if output_format == "csv":
         texts[1:] = [text.partition("\n")[2] for text in texts[1:]]

@@ -74,6 +74,17 @@ def test_nothing_below_the_commands_begins_an_error_with_an_option() -> None:
     assert offenders == []
 
 
+def test_a_format_that_a_result_does_not_have_is_refused() -> None:
+    limits = api.Limits("1.0", "2026-01-01T00:00:00Z", (), {}, step_bytes=16, workloads=(), rows=())
+    assert api.render(limits, "csv").startswith("workload,")
+    with pytest.raises(InputError) as refused:
+        api.render(limits, "jsn")
+    assert (refused.value.field, refused.value.message) == (
+        "style",
+        "unknown format 'jsn' (known: table, markdown, json, csv); did you mean 'json'?",
+    )
+
+
 def test_a_report_packs_no_workload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Its chart of objects needs their sizes and lifetimes; a packing takes seconds for each workload.
     file = tmp_path / "w.yaml"

@@ -12,12 +12,11 @@ from memtool.stats.history import FALSE_ALARMS, LEAST_RUNS, Change, History, Ser
 from memtool.store import history_file
 from memtool.units import plural
 
-STYLES = ("table", "markdown", "json", "bencher", "customSmallerIsBetter", "customBiggerIsBetter")
 _LEFT = frozenset({"workload", "allocator", "metric", "since", "now"})
 
 
 def render(history: History, style: str, width: int | None = None) -> str:
-    """Return a history as one of ``STYLES``: text, memtool's own JSON, or the form of a service."""
+    """Return a history as one of ``formats.HISTORY``: text, memtool's own JSON, or the form of a service."""
     if style == "json":
         return _document(history_file.to_json(history))
     if style == "bencher":

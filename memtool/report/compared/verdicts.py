@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from memtool import files
+from memtool import files, formats
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Judgement, Place, Report, Verdict
 from memtool.report import grid
@@ -26,7 +26,6 @@ from memtool.units import format_ns, format_size, plural
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot represent: most control characters, and lone surrogates."""
-FORMATS = ("table", "markdown", "json", "junit", "github")
 _ORDER = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.ADVICE, Verdict.INCOMPARABLE)
 """Verdicts that need attention, the worst first."""
 _HEADINGS = (
@@ -47,8 +46,8 @@ _LEFT = frozenset({"metric", "allocator", "95 % interval", "over hosts", "verdic
 
 
 def render(report: Report, style: str, width: int | None = None) -> str:
-    """Return a comparison as text in one of ``FORMATS``; a table takes at most ``width`` columns."""
-    return _text(report, style, width) if style in ("table", "markdown") else _STYLES[style](report)
+    """Return a comparison as text in one of ``formats.COMPARISON``; a table takes at most ``width`` columns."""
+    return _text(report, style, width) if style in formats.TEXTS else _STYLES[style](report)
 
 
 def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

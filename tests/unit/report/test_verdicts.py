@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from memtool import formats
 from memtool.errors import InputError
 from memtool.model import Basis, Report, Verdict
 from memtool.report.compared import forest, verdicts
@@ -28,7 +29,7 @@ def report(request: pytest.FixtureRequest) -> Report:
     return REPORTS[request.param]()
 
 
-@pytest.mark.parametrize("style", verdicts.FORMATS)
+@pytest.mark.parametrize("style", formats.COMPARISON)
 @pytest.mark.parametrize("name", REPORTS)
 def test_golden(name: str, style: str, golden: Callable[[str, str], None]) -> None:
     golden(f"compare-{name}.{SUFFIX[style]}", verdicts.render(REPORTS[name](), style))
