@@ -69,7 +69,7 @@ class Subject:
 
     name: str
     command: str
-    shown: str
+    words: str
     mode: Mode = Mode.SERIAL
 
 
@@ -230,7 +230,7 @@ def said_of(subject: Subject, whole: Run, replays: Run, counted: Counts, empty: 
     info = replays.workloads[0]
     return {
         "name": subject.name,
-        "shown": subject.shown,
+        "shown": subject.words,
         "operations": info.operations,
         "peak_live_mib": info.peak_live_bytes / MIB,
         "cpu_ms": median(by_block(whole, subject.name, "glibc", "cpu_time_ns", 1e-6).values()),

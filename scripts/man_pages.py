@@ -47,7 +47,7 @@ def _mended(page: str) -> str:
     # Click marks a paragraph whose lines stay as they are by a backspace before it.
     page = re.sub(r"^\x08\n((?:.+\n)+?)(?=\.|\Z)", r".nf\n\1.fi\n", page, flags=re.MULTILINE)
     first = re.escape(r".TP" "\n" r"\fB\-\-program\fP")
-    return re.sub(first, lambda found: f".SS {SECTION}\n{found.group()}", page)
+    return re.sub(first, lambda heading: f".SS {SECTION}\n{heading.group()}", page)
 
 
 if __name__ == "__main__":

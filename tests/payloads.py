@@ -124,8 +124,8 @@ def figures(run_pass: Pass, **changed: object) -> Figures:
 
 def figures_of(kind: str, run_pass: Pass) -> Figures:
     """Return what a sound worker found of a kind: of one whose measure is its own, records of counts."""
-    found = results(kind).measures[run_pass].figures
-    return figures(run_pass) if found is MEASURES[run_pass].figures else _counts(found)
+    summary = results(kind).measures[run_pass].figures
+    return figures(run_pass) if summary is MEASURES[run_pass].figures else _counts(summary)
 
 
 def _counts(record: type[Figures]) -> Figures:

@@ -39,7 +39,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
             words = words_of_reading(what, events, total, seconds_left)
             bar.update(task, description=words, completed=events, total=total, refresh=True)
 
-        with reading.shown(show_reading):
+        with reading.showing_progress(show_reading):
             yield show
 
 
@@ -73,7 +73,7 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
         def show_reading(what: str, events: int, total: int | None, seconds_left: float | None) -> None:
             live.update(Text(words_of_reading(what, events, total, seconds_left)), refresh=True)
 
-        with reading.shown(show_reading):
+        with reading.showing_progress(show_reading):
             yield show, seen
 
 
@@ -117,7 +117,7 @@ def events_read() -> Iterator[None]:
 
     with (
         Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live,
-        reading.shown(lambda *read: live.update(Text(words_of_reading(*read)), refresh=True)),
+        reading.showing_progress(lambda *read: live.update(Text(words_of_reading(*read)), refresh=True)),
     ):
         yield
 

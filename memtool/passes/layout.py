@@ -56,7 +56,7 @@ class Layout:
     def like(record: type[Any], **others: Kind) -> Layout:
         """Return the structure with the numbers of a record and ``others`` among its fields, in the record's order."""
         kinds = {**numbers(record), **others}
-        return Layout(tuple((each.name, kinds[each.name]) for each in fields(record)))
+        return Layout(tuple((member.name, kinds[member.name]) for member in fields(record)))
 
 
 Kind = Number | Text | Array | Counts | Layout
@@ -70,7 +70,7 @@ def numbers(record: type[Any]) -> dict[str, Kind]:
 
     The record's module must have its annotations as text.
     """
-    return {each.name: _NUMBERS[each.type] for each in fields(record) if each.type in _NUMBERS}
+    return {member.name: _NUMBERS[member.type] for member in fields(record) if member.type in _NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)

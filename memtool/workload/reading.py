@@ -1,7 +1,7 @@
 """Progress of reading events: a pass over 10^9 of them takes minutes, while someone waits at a terminal.
 
-A caller that shows progress wraps the call in ``shown``, and the code that reads events reports to it. The kinds of
-work lie between the two and are not involved.
+A caller that shows progress wraps the call in ``showing_progress``, and the code that reads events reports to it. The
+kinds of work lie between the two and are not involved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _current_file: ContextVar[IO[bytes] | None] = ContextVar("file", default=None)
 
 
 @contextmanager
-def shown(show: Show) -> Iterator[None]:
+def showing_progress(show: Show) -> Iterator[None]:
     """Show the progress of all reading within the block."""
     token = _watcher.set(show)
     try:

@@ -43,9 +43,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_check_at_several_rates(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (small, *SIDES, "--rate", "1M/s,700/s", "--metric", "allocate_p99_ns", "--dry-run", "--blocks", "1")
     assert check(*arguments) == 0
-    shown = capsys.readouterr().out
-    assert "small:rate=1M:" in shown
-    assert "small:rate=700:" in shown
+    output = capsys.readouterr().out
+    assert "small:rate=1M:" in output
+    assert "small:rate=700:" in output
     assert "a rate such as 500k/s or 2M/s, is 'fast'" in refused(capsys, 2, *arguments[:3], "--rate", "fast")
 
 

@@ -72,10 +72,10 @@ def test_the_help_lists_the_commands_and_loads_none_of_them(memtool_environment:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith(f"Usage: memtool {command} ")
+    output = capsys.readouterr().out
+    assert output.startswith(f"Usage: memtool {command} ")
     assert run([command, "-h"]) == 0
-    assert capsys.readouterr().out == shown
+    assert capsys.readouterr().out == output
 
 
 def test_the_version(shell: Shell) -> None:
@@ -111,10 +111,10 @@ def test_no_argument_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFix
 )
 def test_wrong_usage_is_one_line(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert shown.err.replace(": --fromat", " '--fromat'").startswith(f"memtool: {line}")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.replace(": --fromat", " '--fromat'").startswith(f"memtool: {line}")
 
 
 @pytest.mark.parametrize(

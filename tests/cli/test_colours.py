@@ -26,21 +26,21 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def shown(stored: Path, capsys: pytest.CaptureFixture[str], *command: str) -> str:
+def output_of(stored: Path, capsys: pytest.CaptureFixture[str], *command: str) -> str:
     assert run([command[0], str(stored), *command[1:]]) == 0
     return capsys.readouterr().out
 
 
 def test_there_are_none_in_a_pipe(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "\x1b" not in shown(stored, capsys, "show")
+    assert "\x1b" not in output_of(stored, capsys, "show")
 
 
 def test_they_are_forced_and_change_no_letter(
     stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = [shown(stored, capsys, *command) for command in (("show",), ("compare", "--reference", "glibc"))]
+    plain = [output_of(stored, capsys, *command) for command in (("show",), ("compare", "--reference", "glibc"))]
     monkeypatch.setenv("FORCE_COLOR", "1")
-    coloured = [shown(stored, capsys, *command) for command in (("show",), ("compare", "--reference", "glibc"))]
+    coloured = [output_of(stored, capsys, *command) for command in (("show",), ("compare", "--reference", "glibc"))]
     assert [_CODES.sub("", text) for text in coloured] == plain
     assert "\x1b[1mSpeed, in ns\x1b[0m" in coloured[0]
     assert "\x1b[32m faster\x1b[0m" in coloured[1]
@@ -54,7 +54,7 @@ def test_no_color_wins_and_a_forced_zero_is_none(
     monkeypatch.setenv("FORCE_COLOR", forced)
     if forced == "1":
         monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in shown(stored, capsys, "show")
+    assert "\x1b" not in output_of(stored, capsys, "show")
 
 
 @pytest.mark.parametrize("style", ["json", "markdown", "csv"])
@@ -62,4 +62,4 @@ def test_other_forms_have_none(
     stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, style: str
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b" not in shown(stored, capsys, "show", "--format", style)
+    assert "\x1b" not in output_of(stored, capsys, "show", "--format", style)

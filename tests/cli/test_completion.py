@@ -67,8 +67,8 @@ def test_each_shell_has_a_script_that_it_can_read(
     script = tmp_path / "script"
     script.write_text(capsys.readouterr().out)
     assert f"_MEMTOOL_COMPLETE={shell}_complete" in script.read_text()
-    if (found := shutil.which(shell)) is not None:
-        subprocess.run([found, "-n", script], check=True)
+    if (program := shutil.which(shell)) is not None:
+        subprocess.run([program, "-n", script], check=True)
 
 
 def test_bash_completes_by_the_script(tmp_path: Path, memtool_environment: dict[str, str]) -> None:

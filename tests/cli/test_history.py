@@ -75,7 +75,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shown(stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def history(stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     monkeypatch.chdir(stored)
 
     def show(*options: str) -> str:
@@ -89,19 +89,19 @@ def shown(stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 @pytest.mark.parametrize("style", ["table", "markdown"])
 def test_it_says_what_has_changed_and_when(
-    style: str, shown: Callable[..., str], golden: Callable[[str, str], None]
+    style: str, history: Callable[..., str], golden: Callable[[str, str], None]
 ) -> None:
-    golden(f"history-{style}.{'txt' if style == 'table' else 'md'}", shown("--format", style))
+    golden(f"history-{style}.{'txt' if style == 'table' else 'md'}", history("--format", style))
 
 
 def test_changes_are_where_they_were_made(stored: Path) -> None:
-    found = {
+    places = {
         (series.cell.allocator, series.metric, series.conditions.get("kernel")): [
             (change.at, change.runs_before, change.runs_after, change.word) for change in series.changes
         ]
         for series in api.history(stored).series
     }
-    assert found == {
+    assert places == {
         ("tlsf", "time_per_op_ns", "6.8.0"): [(14, 14, 7, "worse")],
         ("tlsf", "peak_footprint_bytes", None): [(9, 9, 15, "worse")],
         ("glibc", "time_per_op_ns", "6.8.0"): [],
@@ -166,15 +166,15 @@ def test_noise_is_rarely_a_change_and_a_run_that_was_disturbed_never() -> None:
 def test_changes_that_are_plain_are_found_and_fewer_than_ten_runs_say_nothing() -> None:
     noise = random.Random(8)
     levels = [10.0] * 12 + [13.0] * 10 + [11.0] * 15
-    found = [sampled_changes([level + noise.gauss(0, 0.2) for level in levels]) for _ in range(50)]
-    assert sum(places == [12, 22] for places in found) >= 45
+    series = [sampled_changes([level + noise.gauss(0, 0.2) for level in levels]) for _ in range(50)]
+    assert sum(places == [12, 22] for places in series) >= 45
     assert sampled_changes([1.0] * 5 + [2.0] * 5) == [5]
     assert sampled_changes([1.0] * 4 + [2.0] * 5) == []
     assert sampled_changes([3.0] * 12) == []
 
 
-def test_bencher_reads_the_newest_figures(shown: Callable[..., str]) -> None:
-    metrics = json.loads(shown("--format", "bencher"))
+def test_bencher_reads_the_newest_figures(history: Callable[..., str]) -> None:
+    metrics = json.loads(history("--format", "bencher"))
     jsonschema.validate(metrics, BENCHER)
     assert {name: sorted(measures) for name, measures in metrics.items()} == {
         "web · glibc": ["time_per_op_ns"],
@@ -186,8 +186,8 @@ def test_bencher_reads_the_newest_figures(shown: Callable[..., str]) -> None:
     assert 15.5 < time["lower_value"] < time["value"] < time["upper_value"] < 17.5
 
 
-def test_github_action_benchmark_reads_the_newest_figures(shown: Callable[..., str]) -> None:
-    smaller = json.loads(shown("--format", "customSmallerIsBetter", "-a", "tlsf"))
+def test_github_action_benchmark_reads_the_newest_figures(history: Callable[..., str]) -> None:
+    smaller = json.loads(history("--format", "customSmallerIsBetter", "-a", "tlsf"))
     assert [(item["name"], item["unit"]) for item in smaller] == [
         ("web · tlsf · peak_footprint_bytes", "B"),
         ("web · tlsf · time_per_op_ns", "ns"),
@@ -198,15 +198,15 @@ def test_github_action_benchmark_reads_the_newest_figures(shown: Callable[..., s
         "value": 7_000_064,
         "extra": "memtool 0.1.0\n2026-01-24T03:00:00+00:00",
     }
-    assert json.loads(shown("--format", "customBiggerIsBetter")) == []
+    assert json.loads(history("--format", "customBiggerIsBetter")) == []
 
 
-def test_the_json_keeps_to_its_schema(shown: Callable[..., str]) -> None:
-    jsonschema.validate(json.loads(shown("--format", "json")), api.json_schema("history"))
+def test_the_json_keeps_to_its_schema(history: Callable[..., str]) -> None:
+    jsonschema.validate(json.loads(history("--format", "json")), api.json_schema("history"))
 
 
-def test_it_is_drawn(shown: Callable[..., str], tmp_path: Path) -> None:
-    shown("--plot", str(tmp_path / "history.png"))
+def test_it_is_drawn(history: Callable[..., str], tmp_path: Path) -> None:
+    history("--plot", str(tmp_path / "history.png"))
     assert (tmp_path / "history.png").stat().st_size > 10_000
 
 

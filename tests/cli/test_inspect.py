@@ -28,8 +28,8 @@ def ramp(tmp_path: Path) -> Path:
     return path
 
 
-def seed_and_hash(shown: str) -> str:
-    return next(line for line in shown.splitlines() if line.startswith("seed, event hash"))
+def seed_and_hash(output: str) -> str:
+    return next(line for line in output.splitlines() if line.startswith("seed, event hash"))
 
 
 def test_a_table_of_figures_worked_out_by_hand(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,12 +184,12 @@ def test_the_definition_with_every_default_is_a_workload_with_the_same_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["inspect", "chapter/game-frame"]) == 0
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 120
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 120
     again = tmp_path / "again.yaml"
-    again.write_text(shown.partition("With every default written out\n")[2], encoding="utf-8")
+    again.write_text(output.partition("With every default written out\n")[2], encoding="utf-8")
     assert run(["inspect", str(again)]) == 0
-    assert seed_and_hash(capsys.readouterr().out) == seed_and_hash(shown)
+    assert seed_and_hash(capsys.readouterr().out) == seed_and_hash(output)
 
 
 @pytest.mark.parametrize("name", [name for name, path in shipped().items() if kind_of(path) == FIRST])
@@ -255,9 +255,9 @@ def test_a_wrong_workload_is_one_line_with_its_place(
 ) -> None:
     ramp.write_text(RAMP.replace(wrong, right), encoding="utf-8")
     assert run(["inspect", str(ramp)]) == 2
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err.count("\n")) == ("", 1)
-    assert shown.err.startswith(f"memtool: {ramp}:{line}")
+    output = capsys.readouterr()
+    assert (output.out, output.err.count("\n")) == ("", 1)
+    assert output.err.startswith(f"memtool: {ramp}:{line}")
 
 
 def test_a_workload_that_is_not_there_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,11 +274,11 @@ def test_a_trace_file_has_no_definition(tmp_path: Path, capsys: pytest.CaptureFi
     file = tmp_path / "two.csv"
     file.write_text(BUFFERS, encoding="utf-8")
     assert run(["inspect", str(file)]) == 0
-    shown = capsys.readouterr().out
-    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    output = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in output.splitlines()]
     assert "operations 4, and 0 frees in the epilogue" in lines
     assert "peak live 150 B in at most 2 objects: the load, the least memory that can serve it" in lines
-    assert "With every default" not in shown
+    assert "With every default" not in output
     assert run(["inspect", str(file), "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["workload"], result["trace"]["name"], result["allocations"]) == (None, "two", 2)
@@ -303,5 +303,5 @@ def test_a_wrong_trace_is_one_line_with_its_place(
     file = tmp_path / "two.csv"
     file.write_text(wrong, encoding="utf-8")
     assert run([command, str(file)]) == 2
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", f"memtool: {file}:{line}\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", f"memtool: {file}:{line}\n")

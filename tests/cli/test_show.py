@@ -98,10 +98,10 @@ def test_what_is_wrong_is_one_line(
     stored: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["show", str(stored), *arguments]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert words in shown.err
-    assert shown.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert words in output.err
+    assert output.err.count("\n") == 1
 
 
 def test_chosen_pictures_again(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,11 +151,11 @@ def test_figures_are_those_of_one_machine_and_say_which_host_took_them(
     monkeypatch.setattr("memtool.cluster.spread._WATCH_SECONDS", 0.0)
     said: list[str] = []
     seen: list[Run] = []  # as `bench --watch` shows it
-    shown: list[str] = []
+    steps: list[str] = []
     measuring: dict[int, set[str]] = {}
 
     def progress(what: str, done: int, total: int, left: float | None) -> None:
-        shown.append(f"{what} {done}/{total}")
+        steps.append(f"{what} {done}/{total}")
         measuring.update(variables_of_what_measures(cluster))
 
     here = bench(options(workload, tmp_path / "here"))
@@ -180,7 +180,7 @@ def test_figures_are_those_of_one_machine_and_say_which_host_took_them(
     assert len(time.hosts) == 3
     assert len(keys(tmp_path / "there")) == len(set(keys(tmp_path / "there"))) == 2 + 3 * 3 + 2 * 2
     assert said == [words for words in said if "for a later" in words]
-    assert shown[-1].endswith("15/15")
+    assert steps[-1].endswith("15/15")
     assert measuring  # one host may be done with all blocks before the other has begun
     assert not {name for names in measuring.values() for name in names} & {*NANNY}
     assert run_file.read(tmp_path / "there") == there.run

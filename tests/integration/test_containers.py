@@ -105,13 +105,13 @@ def test_every_figure_of_the_script_is_there(cells: Mapping[str, CellResult]) ->
 
 def test_tables(stored: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["show", str(folder / "run")]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith(
+    output = capsys.readouterr().out
+    assert output.startswith(
         "lists: 4 containers (std::list), 3,208 operations (2,000 allocations), peak 18.8 KiB\n"
         f"seed 42, event hash {stored.workloads[0].event_hash}; push 200, traverse 2, churn 300, traverse 2\n"
     )
-    assert "Ways: std: a standard allocator over the heap; pmr: a std::pmr::polymorphic_allocator;" in shown
-    assert "Each operation of a heap is called through a pointer." in shown
+    assert "Ways: std: a standard allocator over the heap; pmr: a std::pmr::polymorphic_allocator;" in output
+    assert "Each operation of a heap is called through a pointer." in output
 
 
 def test_a_gate_holds_what_is_exact(stored: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

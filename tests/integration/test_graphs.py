@@ -235,9 +235,9 @@ def test_heaps_are_mapped_by_what_their_objects_have_outlived(stored: Run, folde
     live = {}
     for cell in stored.cells:
         if cell.cell.workload == "young" and cell.series:
-            for found in series.read(folder / "run", cell).heap_maps:
-                buckets = {name: sum(values) for name, values in found["buckets"].items()}
-                live[cell.cell.allocator, found["moment"]] = buckets
+            for heap_map in series.read(folder / "run", cell).heap_maps:
+                buckets = {name: sum(values) for name, values in heap_map["buckets"].items()}
+                live[cell.cell.allocator, heap_map["moment"]] = buckets
     # The ring and what is in it has seen several collections; the object of the last root is new, and the others that
     # were made since are dead. Nothing that was dead before has been left.
     assert live["semispace:heap=1MiB", "end"]["used_more"] == LIVE - 64
@@ -261,8 +261,8 @@ def test_tables(stored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
     write_file(tmp_path / "run.json", stored)
     assert run(["show", str(tmp_path / "run.json")]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("young: young, 68,001 operations (34,001 objects of 1.85 MiB), reachable at most 250 KiB\n")
-    assert "inl gc 1" in shown
-    assert "gc = there is no free: a collector finds dead objects" in shown
-    assert "An explicit allocator gets an object as soon as nothing leads to it." in shown
+    text = capsys.readouterr().out
+    assert text.startswith("young: young, 68,001 operations (34,001 objects of 1.85 MiB), reachable at most 250 KiB\n")
+    assert "inl gc 1" in text
+    assert "gc = there is no free: a collector finds dead objects" in text
+    assert "An explicit allocator gets an object as soon as nothing leads to it." in text

@@ -23,7 +23,7 @@ binding.pack_image = partial(binding.pack_image, work={LITTLE_WORK})
 """A cell before all others: no packing is looked for longer than a millisecond."""
 
 
-def shown(notebook: NotebookNode) -> list[set[str]]:
+def forms_of(notebook: NotebookNode) -> list[set[str]]:
     """Return of each cell that shows something in which forms it does."""
     return [
         {form for output in cell.outputs for form in output.get("data", {})}
@@ -42,8 +42,8 @@ def test_the_notebook_runs_and_shows_what_is_stored_in_it(tmp_path: Path) -> Non
     NotebookClient(
         notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}, timeout=120
     ).execute()
-    forms = shown(notebook)
-    assert forms == shown(stored)
+    forms = forms_of(notebook)
+    assert forms == forms_of(stored)
     assert [form - {"text/plain"} for form in forms] == [
         {"text/html"},
         {"text/html"},

@@ -90,11 +90,11 @@ def test_the_wheel_runs_the_quickstart_where_no_compiler_is(wheel: Path, tmp_pat
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(fresh), "platbase": str(fresh)}))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     where = "import memtool, memtool.engine.loading as l; print(memtool.__file__, l.engine_path(), memtool.__version__)"
-    found = subprocess.run(
+    lines = subprocess.run(
         [python, "-c", where], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout.split()
-    assert found[:2] == [f"{packages}/memtool/__init__.py", f"{packages}/memtool/engine/libmemtool_engine.so"]
-    assert f"memtool_bench-{found[2]}-" in wheel.name
+    assert lines[:2] == [f"{packages}/memtool/__init__.py", f"{packages}/memtool/engine/libmemtool_engine.so"]
+    assert f"memtool_bench-{lines[2]}-" in wheel.name
     quickstart = tmp_path / "quickstart.yaml"
     shipped = (ROOT / "workloads/quickstart.yaml").read_text(encoding="utf-8")
     quickstart.write_text(shipped.replace("allocations: 200k", "allocations: 1k"))  # so few are packed at once

@@ -43,7 +43,7 @@ def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> 
     command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "4", "3000"]
     recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
     assert recording.recorded.status == 7
-    assert [each and each.name for each in recording.files] == ["app.parquet", "app.2-counts_calls.parquet"]
+    assert [file and file.name for file in recording.files] == ["app.parquet", "app.2-counts_calls.parquet"]
     own, child = (trace_file.load(tmp_path / name) for name in ("app.parquet", "app.2-counts_calls.parquet"))
     assert own.threads == 4
     assert own.metadata["arguments"] == command
@@ -52,7 +52,7 @@ def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> 
     rows = list(child.portions(Ending()))
     # Behind what it has from its parent, and the mark.
     begin = child.metadata["inherited"]["objects"] + 1
-    times = [int(at) for each in rows if each.nanoseconds is not None for at in each.nanoseconds][begin:]
+    times = [int(at) for portion in rows if portion.nanoseconds is not None for at in portion.nanoseconds][begin:]
     assert len(times) == 3000
     assert times == sorted(times)
     assert 0 <= times[0] <= times[-1] < 60e9
@@ -67,11 +67,11 @@ def test_a_script_that_ends_as_another_program_is_recorded_as_that(
 ) -> None:
     command = ["sh", "-c", f"ls > /dev/null; exec {programs / 'every_function'}"]
     recording = traces.record(command, {"PATH": os.environ["PATH"]}, traces.Options(tmp_path / "app.parquet"))
-    names = [each.name for each in recording.files if each is not None]
+    names = [file.name for file in recording.files if file is not None]
     assert names[0].startswith("app.1-")  # whatever sh is here
     assert names[-1] == "app.parquet"
     assert trace_file.load(tmp_path / "app.parquet").metadata["arguments"] == [str(programs / "every_function")]
-    assert [list(each.missing()) for each in recording.recorded.processes if each.executed] == [[]]
+    assert [list(process.missing()) for process in recording.recorded.processes if process.executed] == [[]]
 
 
 def test_columns_that_are_not_wanted_are_not_there(programs: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -217,7 +217,7 @@ def test_a_program_outlives_a_trace_that_cannot_be_written(
     recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
     assert recording.recorded.status == 7
     assert recording.files == (None, None)
-    assert [next(each.missing()) for each in recording.recorded.processes] == [
+    assert [next(process.missing()) for process in recording.recorded.processes] == [
         "its trace could not be written: No space left on device"
     ] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts"]
@@ -281,5 +281,5 @@ def test_how_a_program_ended_without_its_destructors(command: str, said: str, tm
 def test_a_child_that_ends_by_exit_is_at_its_end(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "1000"]
     recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
-    assert [each.came_to_its_end for each in recording.recorded.processes] == [True, True]
-    assert [list(each.missing()) for each in recording.recorded.processes] == [[], []]
+    assert [process.came_to_its_end for process in recording.recorded.processes] == [True, True]
+    assert [list(process.missing()) for process in recording.recorded.processes] == [[], []]

@@ -28,16 +28,16 @@ def recording(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> trace
 def test_no_call_of_a_child_is_for_an_unknown_block(recording: traces.Recording) -> None:
     assert recording.recorded.status == 7  # every one of them came to its end
     records = recording.recorded.processes
-    assert [(each.inherited_objects, each.inherited_bytes) for each in records] == [
+    assert [(record.inherited_objects, record.inherited_bytes) for record in records] == [
         (0, 0),
         # 949 of 64 bytes, 50 of 128, one of 512.
         (1000, 67648),
         # Without the first 300; 20 of 256 bytes for as many of 64, and 10 of 77.
         (710, 53058),
     ]
-    assert [each.events for each in records] == [1000 + 50 + 1000, 10 + 310 + 20, 230]
-    assert [each.counts[name] for each in records for name in REPAIRS] == [0] * 9
-    assert [list(each.missing()) for each in records[1:]] == [[], []]
+    assert [record.events for record in records] == [1000 + 50 + 1000, 10 + 310 + 20, 230]
+    assert [record.counts[name] for record in records for name in REPAIRS] == [0] * 9
+    assert [list(record.missing()) for record in records[1:]] == [[], []]
 
 
 def test_the_trace_of_a_child_is_replayed_from_a_warm_heap(recording: traces.Recording) -> None:
@@ -55,12 +55,12 @@ def test_the_trace_of_a_child_is_replayed_from_a_warm_heap(recording: traces.Rec
     assert seen.never_freed == 710 - 230
     # The call sites are those of the parent: two of main, one of child (which resized 20 of main's).
     assert sorted((site.allocations, site.left_objects) for site in seen.sites) == [(1, 0), (10, 10), (699, 470)]
-    assert all(0 < each < 2**63 for rows in source.portions(Ending()) for each in _times(rows.nanoseconds)[1001:])
+    assert all(0 < time < 2**63 for rows in source.portions(Ending()) for time in _times(rows.nanoseconds)[1001:])
 
 
 def _times(nanoseconds: np.ndarray | None) -> list[int]:
     assert nanoseconds is not None
-    return [int(each) for each in nanoseconds]
+    return [int(time) for time in nanoseconds]
 
 
 def test_what_is_kept_for_children_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

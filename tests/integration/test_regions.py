@@ -51,7 +51,7 @@ def job(image: tuple[int, int], name: str, strategy: str = "bump", run_pass: Pas
     )
 
 
-def found(sample: Sample) -> Footprint:
+def footprint_of(sample: Sample) -> Footprint:
     assert (sample.status, sample.reason) == (Status.OK, None)
     return sample.of(Footprint)
 
@@ -60,7 +60,7 @@ def found(sample: Sample) -> Footprint:
 def test_the_kernel_has_the_region_as_what_it_is_called(name: str, image: tuple[int, int], tmp_path: Path) -> None:
     if reason := why_unavailable(REGIONS[name], BLOCKS * BLOCK):
         pytest.skip(reason)
-    payload = found(WorkerExecutor(1, tmp_path).execute(job(image, name)))
+    payload = footprint_of(WorkerExecutor(1, tmp_path).execute(job(image, name)))
     region = payload.region
     # Twice the 4 MiB that are live and one more are faulted in beforehand.
     resident = {"populate": 9 * MIB, "locked": 9 * MIB}.get(name, 4 * MIB)
@@ -98,7 +98,7 @@ def test_what_was_written_is_in_the_file_when_the_process_is_gone(
     name: str, written: int, image: tuple[int, int], tmp_path: Path
 ) -> None:
     with (tmp_path / "heap").open("w+b") as file:
-        payload = found(KeptFile(file.fileno()).execute(job(image, name, "arena")))
+        payload = footprint_of(KeptFile(file.fileno()).execute(job(image, name, "arena")))
         content = file.read()
     assert payload.peak_footprint_bytes == 4 * MIB
     # Every byte of every block was set to one; beyond the footprint the file has a hole.

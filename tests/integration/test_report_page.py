@@ -77,46 +77,38 @@ def opened(browser: Browser, report: Path, request: pytest.FixtureRequest) -> It
         yield page
 
 
-@pytest.fixture(scope="module", params=[WIDE, NARROW])
-def read(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Page, list[str]]]:
-    """Return the page with every chart drawn, for tests that look at it and press nothing; and its complaints."""
-    with opening(browser, report, request.param) as (page, complaints):
-        for figure in page.query_selector_all("figure[data-part]"):
-            figure.scroll_into_view_if_needed()  # a chart is drawn where it is seen
-            page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=figure)
-        yield page, complaints
-
-
 def test_thirty_allocators_on_ten_workloads_fit_on_a_page_of_3_mb(tmp_path: Path) -> None:
     write_large_run(tmp_path)
     assert api.report([tmp_path]).stat().st_size <= 3_000_000
 
 
-def test_everything_is_drawn_without_a_complaint_and_within_the_screen(read: tuple[Page, list[str]]) -> None:
-    page, complaints = read
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate(
-        "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('canvas').width > 200)"
-    )
-    assert complaints == []
-
-
-def test_lines_are_named_above_them(read: tuple[Page, list[str]]) -> None:
-    legend: dict[str, Any] = read[0].evaluate(
-        "echarts.getInstanceByDom(document.querySelector('#w0-0 figure.lines .chart')).getOption().legend[0]"
-    )
-    assert legend["show"] is True
-    assert [name.partition(":")[0] for name in legend["data"]] == [f"allocator-{at}" for at in range(ALLOCATORS)]
-
-
-def test_axe_finds_nothing_serious(read: tuple[Page, list[str]]) -> None:
+@pytest.mark.parametrize("view", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_all_of_it_is_drawn_named_and_accessible(browser: Browser, report: Path, view: View) -> None:
+    """In one test, for which every chart is drawn once."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page, _ = read
-    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    found: list[dict[str, Any]] = axe.Axe().run(page, options=_AXE).response["violations"]
-    assert [
-        (one["id"], one["impact"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
-    ] == []
+    with opening(browser, report, view) as (page, complaints):
+        for figure in page.query_selector_all("figure[data-part]"):
+            figure.scroll_into_view_if_needed()  # a chart is drawn where it is seen
+            page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=figure)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(
+            "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('canvas').width > 200)"
+        )
+        assert complaints == []
+
+        legend: dict[str, Any] = page.evaluate(
+            "echarts.getInstanceByDom(document.querySelector('#w0-0 figure.lines .chart')).getOption().legend[0]"
+        )
+        assert legend["show"] is True
+        assert [name.partition(":")[0] for name in legend["data"]] == [f"allocator-{at}" for at in range(ALLOCATORS)]
+
+        page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+        violations: list[dict[str, Any]] = axe.Axe().run(page, options=_AXE).response["violations"]
+        assert [
+            (one["id"], one["impact"], one["nodes"][0]["html"])
+            for one in violations
+            if one["impact"] in ("serious", "critical")
+        ] == []
 
 
 def labels(page: Page) -> list[str]:

@@ -148,7 +148,7 @@ def test_threads_begin_together_what_follows_on_the_heap_that_they_have_warmed(
     timed = [sum(count for *_, count in row["allocate"]) for row in series["threads"]]
     assert timed == [3 * 5, 0, 3 * 5, 3 * 10]  # of three replays
     assert series["footprint"]["clock"][-1] == 40
-    at_peak = [(each["clock"], each["live_bytes"]) for each in series["heap_maps"] if each["moment"] == "peak"]
+    at_peak = [(at["clock"], at["live_bytes"]) for at in series["heap_maps"] if at["moment"] == "peak"]
     assert at_peak == ([(21, 21 * KIB)] if mode is Mode.LOCKSTEP else [])
     if allocator == "thread-spans":
         footprint = cell.metrics["peak_footprint_bytes"].value

@@ -29,9 +29,9 @@ def test_a_page_of_exact_figures_shows_what_its_commands_print(name: str, tmp_pa
 
 @pytest.mark.parametrize("name", ["start", "rss-grows"])
 def test_a_page_shows_what_its_commands_print_but_for_figures(name: str, tmp_path: Path) -> None:
-    shown = page(name).replace("allocations: 100k", "allocations: 5k")
-    renewed = run_page.renewed(shown, tmp_path, shell_memtool().parent)
+    text = page(name).replace("allocations: 100k", "allocations: 5k")
+    renewed = run_page.renewed(text, tmp_path, shell_memtool().parent)
     assert [re.sub(r"[\d,.]+", "#", line) for line in SAID.findall(renewed)] == [
-        re.sub(r"[\d,.]+", "#", line) for line in SAID.findall(shown)
+        re.sub(r"[\d,.]+", "#", line) for line in SAID.findall(text)
     ]
-    assert len(SAID.findall(shown)) >= 2
+    assert len(SAID.findall(text)) >= 2

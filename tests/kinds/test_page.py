@@ -18,10 +18,10 @@ SHOWN = re.compile(r"(`(\w+\.\w+)`:\n\n```\w+\n)(.*?)(```\n)", re.DOTALL)
 def test_the_page_shows_the_files_as_they_are(request: pytest.FixtureRequest) -> None:
     page = PAGE.read_text(encoding="utf-8")
     if request.config.getoption("--renew-golden"):
-        page = SHOWN.sub(lambda found: found[1] + (COUNT / found[2]).read_text(encoding="utf-8") + found[4], page)
+        page = SHOWN.sub(lambda block: block[1] + (COUNT / block[2]).read_text(encoding="utf-8") + block[4], page)
         PAGE.write_text(page, encoding="utf-8")
-    shown = {name: text for _, name, text, _ in SHOWN.findall(page)}
-    assert shown == {path.name: path.read_text(encoding="utf-8") for path in COUNT.iterdir() if path.is_file()}
+    blocks = {name: text for _, name, text, _ in SHOWN.findall(page)}
+    assert blocks == {path.name: path.read_text(encoding="utf-8") for path in COUNT.iterdir() if path.is_file()}
 
 
 def test_its_kernel_compiles_without_a_warning() -> None:

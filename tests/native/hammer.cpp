@@ -37,7 +37,7 @@ class Hammer {
   Hammer(AnyHeap& heap, std::uint64_t operations, std::uint64_t seed) : heap_(heap) {
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < kThreads; ++i) threads.emplace_back([=, this] { run(operations, seed + i); });
-    for (std::thread& each : threads) each.join();
+    for (std::thread& thread : threads) thread.join();
     for (auto& slot : mailbox_)
       if (Block* block = slot.load(); block != nullptr) release(block);
     heap_.check();

@@ -16,7 +16,7 @@ int main(int count, char** words) {
   constexpr std::size_t kPortionBytes = 777;
   if (count != 2) return 2;
   std::vector<std::filesystem::path> paths;
-  for (const auto& each : std::filesystem::directory_iterator(words[1])) paths.push_back(each.path());
+  for (const auto& entry : std::filesystem::directory_iterator(words[1])) paths.push_back(entry.path());
   std::ranges::sort(paths);
   for (const std::filesystem::path& path : paths) {
     const std::string name = path.filename().string();

@@ -42,7 +42,7 @@ std::uint64_t events_of(const std::string& path) {
 int main(int count, char** words) {
   if (count != 2) return 2;
   std::vector<std::string> paths;
-  for (const auto& each : std::filesystem::directory_iterator(words[1])) paths.push_back(each.path());
+  for (const auto& entry : std::filesystem::directory_iterator(words[1])) paths.push_back(entry.path());
   std::ranges::sort(paths);
   for (const std::string& path : paths) std::printf("%llu\n", static_cast<unsigned long long>(events_of(path)));
 }

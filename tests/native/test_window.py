@@ -21,9 +21,9 @@ def test_no_more_than_a_window_is_resident(tmp_path: Path) -> None:
     done = subprocess.run(
         [tmp_path / "window", tmp_path / "image", str(WINDOW)], capture_output=True, text=True, check=True
     )
-    *shown, total = done.stdout.splitlines()
+    *lines, total = done.stdout.splitlines()
     assert int(total) == sum(range(events))
-    places, resident = zip(*(map(int, line.split()) for line in shown), strict=True)
+    places, resident = zip(*(map(int, line.split()) for line in lines), strict=True)
     assert places[0] == SHOWN
     assert places[-1] == events * 32
     assert len(places) == 5

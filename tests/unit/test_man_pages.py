@@ -34,5 +34,5 @@ def test_each_command_has_a_page_with_its_options(tmp_path: Path, capsys: pytest
     assert ".nf\nbash:  eval" in completion
     assert completion.endswith("memtool.fish\n.fi\n")
     if (man := shutil.which("man")) is not None:
-        shown = subprocess.run([man, "-l", tmp_path / "memtool-plot.1"], capture_output=True, text=True, check=False)
-        assert shown.returncode != 0 or "--theme" in shown.stdout
+        page = subprocess.run([man, "-l", tmp_path / "memtool-plot.1"], capture_output=True, text=True, check=False)
+        assert page.returncode != 0 or "--theme" in page.stdout

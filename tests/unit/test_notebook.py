@@ -83,9 +83,9 @@ def test_a_picture_stays_in_the_notebook(stored: memtool.StoredRun) -> None:
 
 
 def test_a_notebook_shows_the_answer_and_the_tables(stored: memtool.StoredRun) -> None:
-    shown = stored._repr_html_()
-    assert shown.index("is fastest: 9.50 ns an operation") < shown.index("Speed, in ns")
-    assert "<script" not in shown
+    page = stored._repr_html_()
+    assert page.index("is fastest: 9.50 ns an operation") < page.index("Speed, in ns")
+    assert "<script" not in page
     assert str(stored) == api.render(stored.run)
 
 

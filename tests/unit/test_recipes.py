@@ -52,9 +52,9 @@ def test_there_are_set_ups_for_ci() -> None:
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_a_command_of_a_set_up_has_options_that_there_are(page: str, command: str) -> None:
     name, *arguments = shlex.split(command)
-    found = cli.get_command(click.Context(cli), name)
-    assert found is not None, page
-    found.make_context(name, list(arguments), parent=click.Context(cli, **cli.context_settings))
+    parser = cli.get_command(click.Context(cli), name)
+    assert parser is not None, page
+    parser.make_context(name, list(arguments), parent=click.Context(cli, **cli.context_settings))
 
 
 def test_every_workflow_of_the_project_runs_targets_that_there_are() -> None:

@@ -22,7 +22,7 @@ from memtool.workload.language.written import write_workload
 from memtool.workload.reading import Reading
 from memtool.workload.sources.source import Ending, Rows, Source
 from memtool.workload.sources.stretch import stretch_of
-from memtool.workload.sources.trace_file import TraceFile, anonymous
+from memtool.workload.sources.trace_file import anonymous
 from memtool.workload.sources.trace_writer import TraceWriter
 from memtool.workload.trace import find_workload, open_source
 
@@ -147,8 +147,7 @@ def import_trace(
         if source is not whole and not writer.events:
             raise InputError(f"{file}: ends before event {choice.skip:,}", field="skip")
         metadata = _metadata(source, file, kind, threads, notes, ending.report)
-        if isinstance(whole, TraceFile):
-            metadata |= {key: value for key, value in whole.metadata.items() if key not in _OWN}
+        metadata |= {key: value for key, value in whole.metadata.items() if key not in _OWN}
         if source is not whole:
             metadata |= {"stretch": {"skipped": choice.skip, "taken": choice.take}, "counts": None}
         writer.close({**(anonymous(metadata) if choice.is_anonymous else metadata), **choice.said})

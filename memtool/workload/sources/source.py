@@ -83,6 +83,8 @@ class Source(ABC):
     """When operations are due; None: each starts as soon as the one before it has ended."""
     definition: Mapping[str, Any] | None = None
     """The workload with every default written out; None for a trace."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What a trace file says of its recording (docs/traces.md); empty for other sources."""
 
     modules: tuple[Module, ...] = ()
     """The mapped code and its addresses, to find the names of return addresses."""

@@ -105,7 +105,6 @@ class TraceFile(Recorded):
 
     paths: tuple[Path, ...]
     """The file, or the parts of a file that was never completed."""
-    metadata: Mapping[str, Any]
 
     def portions(self, ending: Ending) -> Iterator[Rows]:
         """Yield the content of the file. Raises InputError where it cannot be read or is inconsistent."""

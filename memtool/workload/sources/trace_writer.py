@@ -181,12 +181,12 @@ class TraceWriter:
             return self._writer_of(name, self._schema, repeated)
 
     def _is_smaller_with_dictionary(self, batch: Any, name: str) -> bool:  # noqa: ANN401
-        tried = batch.select([name]).slice(0, _TRIED_EVENTS)
+        first_rows = batch.select([name]).slice(0, _TRIED_EVENTS)
         sizes = []
         for repeated in ([], [name]):
             buffer = io.BytesIO()
-            with self._writer_of(buffer, tried.schema, repeated) as writer:
-                writer.write_batch(tried)
+            with self._writer_of(buffer, first_rows.schema, repeated) as writer:
+                writer.write_batch(first_rows)
             sizes.append(buffer.tell())
         return sizes[1] < sizes[0]
 

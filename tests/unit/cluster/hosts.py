@@ -211,7 +211,7 @@ class Run:
     said: list[str] = field(default_factory=list)
     recorded: list[journal.Key] = field(default_factory=list)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
-    shown: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
 
     def refusal(self, facts: Mapping[str, Any]) -> str | None:
         return None
@@ -229,7 +229,7 @@ class Run:
         self.said.append(words)
 
     def changed(self, hosts: Sequence[Host]) -> None:
-        self.shown = [f"{host.name} {host.state.name}" for host in hosts]
+        self.states = [f"{host.name} {host.state.name}" for host in hosts]
 
     def over(self, cluster: FakeCluster) -> Dispatcher:
         return Dispatcher(cluster, self, self.ledgers, clock=cluster.clock)

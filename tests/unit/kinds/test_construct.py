@@ -150,7 +150,7 @@ CELL = Cell("particles", "tlsf@placement")
 
 
 def summaries(trace: TraceInfo, run_pass: Pass, *figures: Any) -> dict[str, Any]:
-    samples = [Sample(CELL, block, run_pass, Status.OK, None, each) for block, each in enumerate(figures)]
+    samples = [Sample(CELL, block, run_pass, Status.OK, None, counted) for block, counted in enumerate(figures)]
     summary = RESULTS.measures[run_pass].summarise(CellSamples(samples, (), (), trace, Clock(0.5, "counter")))
     return {name: [value for _, value in figure.by_block] for name, figure in summary.figures.items()}
 
@@ -172,8 +172,8 @@ def test_ticks_become_the_time_of_an_object(tmp_path: Path) -> None:
 
 
 def test_books_become_figures_of_an_object(tmp_path: Path) -> None:
-    found = summaries(trace_of(tmp_path), Pass.FOOTPRINT, Audited(64, 64, 128, 4096, 8192, 0))
-    assert found == {
+    figures = summaries(trace_of(tmp_path), Pass.FOOTPRINT, Audited(64, 64, 128, 4096, 8192, 0))
+    assert figures == {
         "constructions_per_object": [1.0],
         "destructions_per_object": [1.0],
         "blocks_per_object": [2.0],
@@ -195,6 +195,6 @@ def test_what_the_rows_are_is_said_below_them(tmp_path: Path) -> None:
 def test_types_have_the_order_of_the_kernel() -> None:
     header = (Path(__file__).parents[3] / "memtool/kinds/construct/types.hpp").read_text(encoding="utf-8")
     assert f"kTypes = {len(TYPES)};" in header
-    assert [(each.size, each.alignment) for each in TYPES.values()] == [
+    assert [(member.size, member.alignment) for member in TYPES.values()] == [
         (16, 8), (64, 8), (48, 8), (32, 8), (24, 8), (64, 64), (4096, 4096), (4096, 8),
     ]  # fmt: skip

@@ -100,8 +100,8 @@ def test_the_same_seed_gives_the_same_operations(tmp_path: Path) -> None:
 def test_what_a_script_asks_for_is_known_before(
     tmp_path: Path, text: str, allocations: int, asked: int, largest: int
 ) -> None:
-    found = info(tmp_path, text)
-    assert (found.allocations, found.total_bytes, found.largest_size) == (allocations, asked, largest)
+    inspected = info(tmp_path, text)
+    assert (inspected.allocations, inspected.total_bytes, inspected.largest_size) == (allocations, asked, largest)
 
 
 def test_the_checksum_is_of_all_that_is_read(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def why_not(way: str, info: TraceInfo) -> str | None:
 GOOD = place.Ground(free_bytes=1 << 40)
 
 
-def found(monkeypatch: pytest.MonkeyPatch, ground: place.Ground) -> None:
+def has_ground(monkeypatch: pytest.MonkeyPatch, ground: place.Ground) -> None:
     monkeypatch.setattr(place, "ground", lambda folder: ground)
 
 
@@ -144,35 +144,35 @@ def test_a_row_is_left_out_where_the_file_system_cannot_serve_it(
         trace_of(tmp_path, "pattern: append, size: 1MiB"),
         trace_of(tmp_path, "pattern: scan, block: 1000, size: 1000000"),
     )
-    found(monkeypatch, GOOD)
+    has_ground(monkeypatch, GOOD)
     assert why_not("pread-direct", reads) is why_not("mmap-shared", log) is why_not("pread", cold) is None
     assert str(why_not("pread-direct", odd)).startswith("O_DIRECT needs a block of whole sectors (a multiple of 512")
-    found(
+    has_ground(
         monkeypatch, place.Ground(no_direct="no O_DIRECT", no_dropping="kept", no_holes="no holes", free_bytes=1 << 40)
     )
     assert why_not("pread-direct", reads) == "no O_DIRECT"
     assert why_not("pread", reads) is None
     assert why_not("pread", cold) == "kept"
     assert (why_not("mmap-shared", log), why_not("pwrite", log)) == ("no holes", None)
-    found(monkeypatch, place.Ground(free_bytes=10 << 20))
+    has_ground(monkeypatch, place.Ground(free_bytes=10 << 20))
     assert str(why_not("pread", reads)).startswith("needs 65.0 MiB in ")
     assert str(why_not("pread", reads)).endswith(" 10.0 MiB are free: choose another folder, or a smaller size")
-    found(monkeypatch, place.Ground(free_bytes=None))
+    has_ground(monkeypatch, place.Ground(free_bytes=None))
     assert why_not("pread", reads) is None
-    found(monkeypatch, place.Ground(no_file="no file can be made in /x: Permission denied"))
+    has_ground(monkeypatch, place.Ground(no_file="no file can be made in /x: Permission denied"))
     assert why_not("pread", reads) == "no file can be made in /x: Permission denied; choose another folder (folder)"
 
 
 def test_a_cache_that_memory_cannot_hold_is_not_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = trace_of(tmp_path, READS)
-    found(monkeypatch, GOOD)
+    has_ground(monkeypatch, GOOD)
     monkeypatch.setattr(machine, "available_memory", lambda: 1000)
     assert str(why_not("pread", info)).startswith("a warm page cache of 1.00 MiB needs more memory than is available")
 
 
 def test_a_ring_that_the_kernel_does_not_give_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = trace_of(tmp_path, READS)
-    found(monkeypatch, GOOD)
+    has_ground(monkeypatch, GOOD)
     monkeypatch.setattr(binding, "ring_refusal", lambda: "Operation not permitted")
     assert str(why_not("uring-read", info)).startswith(
         "the kernel gives no io_uring (Operation not permitted): see /proc"
@@ -183,7 +183,7 @@ def test_a_ring_that_the_kernel_does_not_give_is_left_out(tmp_path: Path, monkey
 def test_what_cannot_be_made_durable_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     updates = "pattern: random-write, size: 1MiB"
     by_msync, by_fsync = (trace_of(tmp_path, f"{updates}, sync: {name}") for name in ("msync", "fsync"))
-    found(monkeypatch, GOOD)
+    has_ground(monkeypatch, GOOD)
     assert why_not("mmap-private", by_fsync) == "what is written to a private mapping never reaches the file"
     assert why_not("pwrite", by_msync) == "msync is of mappings: fsync and fdatasync are of both"
     assert why_not("pwritev2-dsync", by_fsync) == "is durable by itself (RWF_DSYNC)"
@@ -249,17 +249,17 @@ def test_a_slow_disk_is_given_its_time(tmp_path: Path) -> None:
 
 def summarised(run_pass: Pass, *figures: Figures) -> dict[str, float | None]:
     cell = Cell("w", "pread")
-    samples = [Sample(cell, block, run_pass, Status.OK, None, found) for block, found in enumerate(figures)]
+    samples = [Sample(cell, block, run_pass, Status.OK, None, counted) for block, counted in enumerate(figures)]
     info = TraceInfo("w", 1, "0" * 32, 4, 1, 0, kind="file", facts={"size": 1000, "block": 100})
     summary = results("file").measures[run_pass].summarise(CellSamples(samples, (), (), info, Clock(2.0, "tsc")))
     return {name: figure.by_block[0][1] for name, figure in summary.figures.items()}
 
 
 def test_latencies_are_less_the_floor() -> None:
-    found = Latencies(
+    latencies = Latencies(
         access=Histogram(50, ((20, 98), (50, 2))), sync=Histogram(0, ()), floor=Histogram(12, ((10, 9), (12, 1)))
     )
-    figures = summarised(Pass.LATENCY, found)
+    figures = summarised(Pass.LATENCY, latencies)
     # In ticks of 2 ns: half take 20, 99 % take 50 at most, an empty region 10.
     assert (figures["access_p50_ns"], figures["access_p99_ns"], figures["access_max_ns"]) == (20.0, 80.0, 100)
     assert not any(name.startswith("sync_") for name in figures)

@@ -50,8 +50,8 @@ def figures_of(payload: Pauses) -> dict[str, float | None]:
     return {name: figure.by_block[0][1] for name, figure in LATENCY.summarise(samples).figures.items()}
 
 
-def split_of(found: dict[str, float | None]) -> list[float | None]:
-    return [found[f"{part}_ns_per_op"] for part in ("mutator", "allocator", "barrier", "collector")]
+def split_of(figures: dict[str, float | None]) -> list[float | None]:
+    return [figures[f"{part}_ns_per_op"] for part in ("mutator", "allocator", "barrier", "collector")]
 
 
 def test_the_parts_of_processor_time_add_up_to_that_of_the_replay() -> None:
@@ -66,14 +66,14 @@ def test_who_has_no_barriers_pays_none_and_who_collects_nothing_has_no_such_part
 
 
 def test_without_room_for_controls_the_collector_alone_is_known() -> None:
-    found = figures_of(pauses(guarded_ns=None, unguarded_ns=None, mutator_ns=None))
-    assert split_of(found) == [None, None, None, 1.2]
+    figures = figures_of(pauses(guarded_ns=None, unguarded_ns=None, mutator_ns=None))
+    assert split_of(figures) == [None, None, None, 1.2]
 
 
 def test_pauses_are_in_nanoseconds_and_utilisation_in_shares() -> None:
-    found = figures_of(pauses(utilisation=[250_000] * len(WINDOWS_NS)))
-    assert (found["pause_p50_ns"], found["pause_max_ns"], found["pause_share"]) == (10.0, 30.0, 0.1)
-    assert {found[name] for name in UTILISATIONS} == {0.25}
+    figures = figures_of(pauses(utilisation=[250_000] * len(WINDOWS_NS)))
+    assert (figures["pause_p50_ns"], figures["pause_max_ns"], figures["pause_share"]) == (10.0, 30.0, 0.1)
+    assert {figures[name] for name in UTILISATIONS} == {0.25}
 
 
 def test_series_have_the_pauses_of_the_first_sample_and_the_lengths_of_all() -> None:

@@ -43,8 +43,8 @@ def test_every_pass_measures_something_and_those_to_choose_from_are_of_events() 
 def test_a_kind_shows_metrics_and_measures_its_own(kind: str) -> None:
     of_kind = results(kind)
     assert {metric.measured_by for metric in of_kind.metrics} <= set(of_kind.measures)
-    shown = {column.metric for sheet in of_kind.sheets for column in sheet.columns if not column.metric.startswith(OWN)}
-    assert shown <= set(METRICS)
+    names = {column.metric for sheet in of_kind.sheets for column in sheet.columns if not column.metric.startswith(OWN)}
+    assert names <= set(METRICS)
     assert [name for name, metric in METRICS.items() if metric in of_kind.metrics] == [
         metric.name for metric in of_kind.metrics
     ]

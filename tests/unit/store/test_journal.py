@@ -302,8 +302,8 @@ def test_a_sample_whose_figures_are_no_record_of_its_pass(
     ("kind", "run_pass"), [(kind, measure) for kind in KINDS for measure in results(kind).measures]
 )
 def test_the_figures_of_every_kind_are_read_as_they_were_written(kind: str, run_pass: Pass, tmp_path: Path) -> None:
-    found = figures_of(kind, run_pass)
-    wrote = Sample(CELL, 3, run_pass, Status.OK, None, found, {"version": "5"}, Noise(steal_ticks=1))
+    figures = figures_of(kind, run_pass)
+    wrote = Sample(CELL, 3, run_pass, Status.OK, None, figures, {"version": "5"}, Noise(steal_ticks=1))
     died = Sample(CELL, 4, run_pass, Status.FAILED, "killed", died=True, under="valgrind")
     fingerprint: dict[str, object] = {"workloads": {CELL.workload: {"kind": kind}}}
     with open_journal(tmp_path, fingerprint, started=STARTED, resume=False) as journal:

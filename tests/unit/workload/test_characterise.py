@@ -36,14 +36,14 @@ def test_call_stacks_and_the_call_sites_at_their_ends() -> None:
         (EPILOGUE, 0, 0, 0),
     )
     frames = {5: (A, 0x500), 6: (A, 0x600), 7: (B,)}
-    found = of(*events, stacks=np.array([5, 6, 7, 0, 8, 0], np.uint64), frames=frames)
-    assert found.stacks == [
+    character = of(*events, stacks=np.array([5, 6, 7, 0, 8, 0], np.uint64), frames=frames)
+    assert character.stacks == [
         StackShare((), 1, 1000, 0, 1, 1000),  # nobody knows what 8 stands for
         StackShare((A, 0x500), 1, 100, 0, 1, 100),
         StackShare((A, 0x600), 1, 10, 0, 1, 10),
         StackShare((B,), 1, 1, 1, 0, 0),
     ]
-    assert found.sites == [Site(0, 1, 1000, 0, 1, 1000), Site(A, 2, 110, 0, 2, 110), Site(B, 1, 1, 1, 0, 0)]
+    assert character.sites == [Site(0, 1, 1000, 0, 1, 1000), Site(A, 2, 110, 0, 2, 110), Site(B, 1, 1, 1, 0, 0)]
 
 
 def test_what_a_short_trace_asks_for() -> None:

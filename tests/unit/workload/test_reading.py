@@ -25,37 +25,37 @@ class Clock:
 
 
 @pytest.fixture
-def shown() -> Shown:
+def calls() -> Shown:
     return []
 
 
-def test_an_estimate_comes_after_two_seconds_and_then_twice_a_second(shown: Shown) -> None:
+def test_an_estimate_comes_after_two_seconds_and_then_twice_a_second(calls: Shown) -> None:
     clock = Clock()
-    with reading.shown(lambda *words: shown.append(words)):
+    with reading.showing_progress(lambda *words: calls.append(words)):
         one = Reading("t.parquet", 1000, clock)
         for _ in range(20):
             clock.now += 0.25
             one.add(10)
-    assert [events for _, events, _, _ in shown] == [80, 100, 120, 140, 160, 180, 200]
-    assert shown[0] == ("t.parquet", 80, 1000, 2.0 / 80 * 920)
-    assert shown[-1] == ("t.parquet", 200, 1000, 5.0 / 200 * 800)
+    assert [events for _, events, _, _ in calls] == [80, 100, 120, 140, 160, 180, 200]
+    assert calls[0] == ("t.parquet", 80, 1000, 2.0 / 80 * 920)
+    assert calls[-1] == ("t.parquet", 200, 1000, 5.0 / 200 * 800)
 
 
-def test_where_nobody_looks_nothing_is_shown_and_more_events_than_expected_leave_nothing(shown: Shown) -> None:
+def test_where_nobody_looks_nothing_is_shown_and_more_events_than_expected_leave_nothing(calls: Shown) -> None:
     clock = Clock()
     Reading("t.parquet", 1000, clock).add(500)
-    with reading.shown(lambda *words: shown.append(words)):
+    with reading.showing_progress(lambda *words: calls.append(words)):
         one = Reading("t.parquet", 1000, clock)
         clock.now += 3
         one.add(1200)
-    assert shown == [("t.parquet", 1200, 1000, 0.0)]
+    assert calls == [("t.parquet", 1200, 1000, 0.0)]
 
 
-def test_of_a_file_the_share_that_is_read_says_how_much_is_left(shown: Shown, tmp_path: Path) -> None:
+def test_of_a_file_the_share_that_is_read_says_how_much_is_left(calls: Shown, tmp_path: Path) -> None:
     clock = Clock()
     path = tmp_path / "log"
     path.write_bytes(bytes(1000))
-    with path.open("rb", buffering=0) as file, reading.shown(lambda *words: shown.append(words)):
+    with path.open("rb", buffering=0) as file, reading.showing_progress(lambda *words: calls.append(words)):
         one = Reading("log", None, clock)
         clock.now += 3
         one.add(7)  # of what nobody knows the end
@@ -63,7 +63,7 @@ def test_of_a_file_the_share_that_is_read_says_how_much_is_left(shown: Shown, tm
             file.read(250)
             clock.now += 3
             one.add(93)
-    assert shown == [("log", 7, None, None), ("log", 100, 400, 18.0)]
+    assert calls == [("log", 7, None, None), ("log", 100, 400, 18.0)]
 
 
 def test_words() -> None:
@@ -75,7 +75,7 @@ def test_words() -> None:
 
 @pytest.mark.parametrize("stage", ["inspect", "plan", "import", "import of a packed log"])
 def test_each_stage_that_reads_events_says_how_far_it_is(
-    stage: str, shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, calls: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "_FIRST_SECONDS", 0.0)
     monkeypatch.setattr(reading, "_EVERY_SECONDS", 0.0)
@@ -84,7 +84,7 @@ def test_each_stage_that_reads_events_says_how_far_it_is(
     log = tmp_path / "log.gz"
     lines = "".join(f"+ 40 1 {16 * number:x}\n- {16 * number:x}\n" for number in range(1, 1001))
     log.write_bytes(gzip.compress(f"v 10550 3\nx 3 app\n{lines}".encode()))
-    with reading.shown(lambda *words: shown.append(words)):
+    with reading.showing_progress(lambda *words: calls.append(words)):
         if stage == "inspect":
             api.inspect(str(workload))
         elif stage == "plan":
@@ -92,7 +92,7 @@ def test_each_stage_that_reads_events_says_how_far_it_is(
         else:
             pytest.importorskip("pyarrow")
             api.import_trace(str(workload if stage == "import" else log), tmp_path / "t.parquet")
-    what, events, total, left = shown[-1]
+    what, events, total, left = calls[-1]
     own = log if "log" in stage else workload
     assert (what, total) == (str(own), 2000 if "log" in stage else 4000)
     assert events == pytest.approx(total, abs=40)  # what is left live is freed at the end, which no recording has

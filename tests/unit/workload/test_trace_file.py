@@ -85,7 +85,7 @@ def test_a_call_stack_is_written_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert table["stack"] == [7, 7, 9, 11, 0, 0, 9]
     assert table["frames"] == [[0x10, 0x20], None, [0x10, 0x30, 0x40], None, None, None, None]
     portions = list(trace_file.load(tmp_path / "a.parquet").portions(Ending()))
-    assert [int(each) for rows in portions if rows.stacks is not None for each in rows.stacks] == table["stack"]
+    assert [int(stack) for rows in portions if rows.stacks is not None for stack in rows.stacks] == table["stack"]
     assert portions[-1].frames == {7: [0x10, 0x20], 9: [0x10, 0x30, 0x40]}
 
 
