@@ -1,7 +1,6 @@
 """How allocators look everywhere: their names, the order of their rows, their colours and markers.
 
-The colours are Okabe and Ito's ("Color universal design", 2008). Markers, hatches and line styles carry the same
-information for grey print and colour-blind readers. They are the same in every table and picture of a run.
+They are the same in every table and picture of a run, and on its page; colours and markers are those of palette.py.
 """
 
 from __future__ import annotations
@@ -11,15 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtool.model import HARNESS, CellResult, Metric, Run, Status, TraceInfo
+from memtool.report.palette import HATCHES, MARKERS, SERIES
 
 NOISE_MARK = "!"
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
-"""Without black, which is used for whiskers and the harness."""
 _SHADES = (1.0, 0.6, 1.5)
 """Factors on the lightness of the colours, if there are more allocators than colours: unchanged, darker, lighter."""
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
 _ORDERED_BY = ("time_per_op_ns", "wall_time_ns", "instructions_per_op", "peak_resident_bytes", "peak_footprint_bytes")
 
 TIMES = ("time_per_op_ns", "wall_time_ns")
@@ -108,9 +104,9 @@ def styles_of(labels: Iterable[str]) -> dict[str, Style]:
     return {
         name: Style(
             _colour(index),
-            _MARKERS[index % len(_MARKERS)],
+            MARKERS[index % len(MARKERS)],
             _LINES[index % len(_LINES)],
-            _HATCHES[index % len(_HATCHES)],
+            HATCHES[index % len(HATCHES)],
         )
         for index, name in enumerate(dict.fromkeys(labels))
     }
@@ -120,9 +116,9 @@ def _colour(index: int) -> str:
     """Return the colour of the allocator with this number; 24 are different."""
     from matplotlib.colors import to_hex, to_rgb
 
-    turn, place = divmod(index, len(_COLOURS))
+    turn, place = divmod(index, len(SERIES))
     shade = _SHADES[turn % len(_SHADES)]
     red, green, blue = (
-        channel * shade if shade <= 1 else channel + (1 - channel) * (shade - 1) for channel in to_rgb(_COLOURS[place])
+        channel * shade if shade <= 1 else channel + (1 - channel) * (shade - 1) for channel in to_rgb(SERIES[place])
     )
     return to_hex((red, green, blue))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memtool.model import Judgement, Verdict
-from memtool.report import look
+from memtool.report import look, palette
 from memtool.report.charts.record import Change, Changes
 from memtool.report.compared import judged_words
 from memtool.stats.words import neutral_word
@@ -37,5 +37,6 @@ def _change(judged: Judgement, is_choice: bool) -> Change:
         high=None if high is None else 100 * high,
         limit=None if judged.limit is None else 100 * judged.limit,
         verdict=neutral_word(judged) if is_choice and judged.verdict is not Verdict.SHOWN else word,
+        colour=palette.VERDICTS[judged.verdict][0],
         words=judged_words.sentence(judged),
     )

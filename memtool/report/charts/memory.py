@@ -8,7 +8,7 @@ from statistics import median
 from string import ascii_lowercase
 
 from memtool.model import CellResult, TraceInfo
-from memtool.report import look
+from memtool.report import look, palette
 from memtool.report.charts.record import Axis, Bar, Bars, Line, Lines, Moment, Strip, Strips
 from memtool.report.charts.thin import thinned
 from memtool.report.paper import marks
@@ -150,6 +150,7 @@ def waterfall(cells: Sequence[CellResult]) -> Bars | None:
         (*(part for part, *_ in memory.PARTS), "not said by the malloc"),
         tuple(bars),
         note=above,
+        colours=(*(colour for _, _, colour, _ in memory.PARTS), palette.NOT_SAID),
     )
 
 

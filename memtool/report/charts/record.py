@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memtool.report.palette import HEAT_STEPS
+
 Point = tuple[float, float | None]
 
 
@@ -76,6 +78,8 @@ class Bars:
     bars: tuple[Bar, ...]
     levels: tuple[tuple[str, float], ...] = ()
     note: str = ""
+    colours: tuple[str, ...] = ()
+    """Of the parts, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class Heat:
     scale: Axis
     hollow: tuple[tuple[int, int], ...] = ()
     """(row, column) of figures that are indistinguishable from noise."""
+    colours: tuple[str, ...] = HEAT_STEPS
+    """Of the scale, at equal distances."""
     rows_are_allocators: bool = True
     note: str = ""
 
@@ -168,6 +174,8 @@ class Change:
     high: float | None
     limit: float | None
     verdict: str
+    colour: str
+    """Of the verdict."""
     words: str
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from memtool.kinds.picture import BarsInfo
 from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Metric
-from memtool.report import look
+from memtool.report import look, palette
 from memtool.report.charts.record import Axis, Bar, Bars, Line, Lines, Spot, Spots
 from memtool.report.paper.canvas import ceiling, metric_of
 from memtool.stats.summary import pareto_front
@@ -91,7 +91,12 @@ def declared(cells: Sequence[CellResult], info: BarsInfo) -> Bars | None:
         values = tuple(None if metric is None else (metric.value or 0.0) / info.scale for metric in metrics)
         own = _interval(metrics[0], info.scale) if len(metrics) == 1 and metrics[0] is not None else None
         bars.append(Bar(look.label(cell), values, *(own or (None, None))))
-    return Bars(info.name, info.title, Axis(info.axis), tuple(part for part, _ in info.parts), tuple(bars))
+    parts = tuple(part for part, _ in info.parts)
+    return Bars(info.name, info.title, Axis(info.axis), parts, tuple(bars), colours=_colours(parts))
+
+
+def _colours(parts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(colour for colour, _ in palette.PARTS[: len(parts)])
 
 
 def program(cells: Sequence[CellResult]) -> Bars | None:
@@ -108,6 +113,7 @@ def program(cells: Sequence[CellResult]) -> Bars | None:
             Bar(look.label(cell), tuple(cell.metrics[name].value for name in ("user_time_ns", "system_time_ns")))
             for cell in known
         ),
+        colours=_colours(("user", "system")),
     )
 
 

@@ -10,6 +10,7 @@ from memtool import groups
 from memtool.errors import InputError
 from memtool.model import Judgement, Report, Verdict
 from memtool.report import look
+from memtool.report.palette import VERDICTS
 from memtool.report.paper import canvas
 from memtool.stats.words import AS_MALLOC, MIXED
 
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = {
-    Verdict.REGRESSION: ("#D55E00", "s"),
-    Verdict.PASS: ("#009E73", "o"),
-    Verdict.INCONCLUSIVE: ("#E69F00", "D"),
-    Verdict.ADVICE: ("#0072B2", "^"),
-    Verdict.SHOWN: ("0.5", "x"),
-    Verdict.INCOMPARABLE: ("0.5", "x"),
-}
-"""Colours that colour-blind readers can distinguish (Okabe and Ito); the marker carries the same information."""
 _MOST_ROWS = 60
 _WIDEST = 0.6
 """Larger changes are drawn at the edge, with their figure: a change of +400 % would squeeze all others into a line."""
@@ -64,7 +56,7 @@ def _figure(report: Report, judgements: list[Judgement]) -> Figure:
     axes.set_xlabel("change (%); right of 0 is more")
     axes.grid(axis="x", color="0.93")
     for verdict in dict.fromkeys(judgement.verdict for judgement in judgements):
-        colour, marker = _LOOKS[verdict]
+        colour, marker = VERDICTS[verdict]
         word = "not gated" if verdict is Verdict.SHOWN else str(verdict)
         axes.plot([], [], marker=marker, color=colour, linestyle="none", label=word)
     axes.plot([], [], marker="|", color="black", linestyle="none", label="limit")
@@ -83,7 +75,7 @@ def _figure(report: Report, judgements: list[Judgement]) -> Figure:
 def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None:
     """Draw one interval with its limit; ``edge`` is the limit of the axis, in percent."""
     comparison = judged.comparison
-    colour, marker = _LOOKS[judged.verdict]
+    colour, marker = VERDICTS[judged.verdict]
     change = 100 * (comparison.change or 0.0)
     inside = max(-edge, min(edge, change))
     if comparison.low is not None and comparison.high is not None:

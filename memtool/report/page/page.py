@@ -19,6 +19,7 @@ from memtool.report.charts.record import Bars, Changes, Chart, Heat, Lines, Stri
 from memtool.report.look import Style
 from memtool.report.page import content
 from memtool.report.page.content import Content, Stored
+from memtool.report.palette import GREY
 from memtool.report.sheets import NOT_APPLICABLE, Figure
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ _SYMBOLS = {
     "h": "path://M2.5,0L7.5,0L10,5L7.5,10L2.5,10L0,5Z",
     "p": "path://M5,0L10,3.8L8.1,10L1.9,10L0,3.8Z",
 }
-"""matplotlib's markers (report/look.py) -> those of ECharts."""
+"""matplotlib's markers (report/palette.py) -> those of ECharts."""
+_OTHER = Style(GREY, "o", "-", "")
+"""Of a line that is no allocator's."""
 
 
 def write(path: Path, stored: Sequence[Stored], between: Sequence[Report] = ()) -> Path:
@@ -78,7 +81,7 @@ def html(page: Content) -> str:
             page=page,
             css=_read("static/report.css"),
             scripts=[(name, _read(name)) for name in _SCRIPTS],
-            styles=json.dumps({label: _style(style) for label, style in page.styles.items()}).replace("<", "\\u003c"),
+            styles=_styles(page),
             packed=_packed,
             drawn=_drawn,
             alternative=_alternative,
@@ -102,6 +105,11 @@ _LICENCES = ("echarts.NOTICE", "dataTables.LICENSE")
 
 def _read(name: str) -> str:
     return (_PLACE / name).read_text(encoding="utf-8")
+
+
+def _styles(page: Content) -> str:
+    styles = {"": _OTHER, **page.styles}
+    return json.dumps({label: _style(style) for label, style in styles.items()}).replace("<", "\\u003c")
 
 
 def _style(style: Style) -> dict[str, Any]:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from memtool.kinds.picture import BarsInfo
 from memtool.model import CellResult
 from memtool.report import look
+from memtool.report.palette import PARTS
 from memtool.report.paper import canvas
 from memtool.report.paper.canvas import metric_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_FILLINGS = (("#0072B2", ""), ("#E69F00", "///"), ("#CCCCCC", "..."), ("#009E73", "xxx"), ("#FFFFFF", "\\\\\\"))
-"""(colour, hatch) of each part; the hatch distinguishes it in grey print."""
 
 
 def draw(cells: Sequence[CellResult], info: BarsInfo) -> Figure | None:
@@ -28,7 +26,7 @@ def draw(cells: Sequence[CellResult], info: BarsInfo) -> Figure | None:
         return None
     figure, axes = canvas.single(7.5, 1.3 + 0.34 * len(known))
     ends, sums = [0.0] * len(known), [0.0] * len(known)
-    for (label, name), (colour, hatch) in zip(info.parts, _FILLINGS, strict=False):
+    for (label, name), (colour, hatch) in zip(info.parts, PARTS[: len(info.parts)], strict=True):
         metrics = [metric_of(cell, name) for cell in known]
         widths = [((metric.value or 0.0) / info.scale if metric else 0.0) for metric in metrics]
         axes.barh(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.errors import InputError
 from memtool.model import Mark
+from memtool.report import palette
 from memtool.report.paper import canvas, marks
 from memtool.units import format_count, format_size, unit_for
 
@@ -73,7 +74,7 @@ def _figure(
     right.fill_between(
         [value / 1000 for value in characteristics["clock"]],
         [value / unit for value in characteristics["live_bytes"]],
-        color="#0072B2",
+        color=palette.BLUE,
         alpha=0.6,
     )
     right.set_xlabel("operations (thousands)")
@@ -96,7 +97,7 @@ def _draw_sites(axes: Sequence[Axes], sites: Sequence[Mapping[str, Any]], symbol
         (axes[0], [site["bytes"] / unit for site in sites], f"asked for ({unit_name})"),
         (axes[1], [site["allocations"] / 1000 for site in sites], "requests (thousands)"),
     ):
-        axis.barh(places, figures, color="#0072B2", alpha=0.6)
+        axis.barh(places, figures, color=palette.BLUE, alpha=0.6)
         axis.set_xlabel(title)
     axes[0].set_yticks(places, names, fontsize=7)
     axes[1].set_yticks([])

@@ -11,6 +11,7 @@ from memtool.kinds.graph.results import CAUSES
 from memtool.model import CellResult, TraceInfo
 from memtool.report import look
 from memtool.report.look import Style
+from memtool.report.palette import MARKERS, SERIES
 from memtool.report.paper import canvas
 from memtool.report.paper.canvas import metric_of
 from memtool.store import series
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _HEAP = re.compile(r"(?<=[:,])heap=[^,+@]+,?")
-_MARKERS = "os^Dvp*hX<>"
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#000000")
 
 
 def without_heap(label: str) -> str:
@@ -55,8 +54,8 @@ def by_heap(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
     figure, axes = canvas.single(8.5, 5.2)
     for number, (name, points) in enumerate(swept.items()):
         drawn: Mapping[str, Any] = {
-            "color": _COLOURS[number % len(_COLOURS)],
-            "marker": _MARKERS[number % len(_MARKERS)],
+            "color": SERIES[number % len(SERIES)],
+            "marker": MARKERS[number % len(MARKERS)],
         }
         places = [x for x, *_ in points]
         axes.plot(places, [value for _, value, *_ in points], label=name, linewidth=1.4, markersize=5, **drawn)
@@ -95,7 +94,7 @@ def utilisation(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
     figure, axes = canvas.single(8.5, 5.2)
     for number, (name, points) in enumerate(curves.items()):
         look_of = styles[name].of_line if name in styles else {}
-        drawn: dict[str, Any] = {"marker": _MARKERS[number % len(_MARKERS)], **look_of}
+        drawn: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], **look_of}
         axes.plot([x for x, _ in points], [y for _, y in points], label=name, linewidth=1.4, markersize=4, **drawn)
     _draw_windows(axes)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
@@ -118,7 +117,7 @@ def pauses_over_time(labelled: Sequence[tuple[str, series.History]]) -> Figure |
             places = [(begin / 1e6, ticks) for begin, ticks, why, _ in pauses if why == cause]
             axes.plot(
                 [x for x, _ in places], [y for _, y in places],
-                linestyle="none", marker=_MARKERS[looks], markersize=3.5, color=_COLOURS[looks],
+                linestyle="none", marker=MARKERS[looks], markersize=3.5, color=SERIES[looks],
             )  # fmt: skip
         axes.set_yscale("log")
         axes.margins(y=0.12)
@@ -135,7 +134,7 @@ def pauses_over_time(labelled: Sequence[tuple[str, series.History]]) -> Figure |
 def _dot(number: int) -> Line2D:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], linestyle="none", marker=_MARKERS[number], markersize=5, color=_COLOURS[number])
+    return Line2D([], [], linestyle="none", marker=MARKERS[number], markersize=5, color=SERIES[number])
 
 
 def _draw_windows(axes: Axes) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memtool.model import CellResult
-from memtool.report import look
+from memtool.report import look, palette
 from memtool.report.paper import canvas
 from memtool.store import series
 from memtool.units import unit_for
@@ -28,17 +28,17 @@ _NAMES_A_ROW = 4
 """Names in each row of the legend."""
 USED, NEW, ONCE, MORE, METADATA, DEAD, DEAD_KEPT, HELD, OTHER, OWN, UNTOUCHED = range(11)
 LEGEND = (
-    ("used", "#004C8C"),
-    ("used, new", "#B5D9F2"),
-    ("used, after 1 collection", "#5B9BD0"),
-    ("used, after several", "#1B2A6B"),
-    ("metadata", "#000000"),
-    ("dead, new", "#D55E00"),
-    ("dead, after a collection", "#7A2E00"),
-    ("free", "#F5B83D"),
-    ("unaccounted", "#B0557F"),
-    ("the worker's own", "#9A9A9A"),
-    ("untouched", "#F4F4F4"),
+    ("used", palette.USED),
+    ("used, new", palette.USED_NEW),
+    ("used, after 1 collection", palette.USED_ONCE),
+    ("used, after several", palette.USED_LONG),
+    ("metadata", palette.METADATA),
+    ("dead, new", palette.DEAD),
+    ("dead, after a collection", palette.DEAD_LONG),
+    ("free", palette.FREE),
+    ("unaccounted", palette.UNACCOUNTED),
+    ("the worker's own", palette.WORKER),
+    ("untouched", palette.UNTOUCHED),
 )
 Shares = npt.NDArray[np.float64]
 Panel = tuple[str, Mapping[str, Any]]
@@ -48,7 +48,7 @@ Panel = tuple[str, Mapping[str, Any]]
 def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
     """Return (class, column) -> share of the column's bytes, in the order of the legend; each column adds up to 1.
 
-    ``found`` is one heap map of a series file. In a heap that cannot be walked, resident memory that is not in use
+    ``heap_map`` is that of a series file. In a heap that cannot be walked, resident memory that is not in use
     counts as free, because free memory, metadata and padding cannot be distinguished from outside.
     """
     bucket = heap_map["buckets"]

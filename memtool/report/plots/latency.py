@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mark
 from memtool.passes.histogram import is_within_a_step
+from memtool.report import palette
 from memtool.report.paper import canvas, marks
 from memtool.store import series
 from memtool.units import format_size
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 KINDS = ("allocate", "deallocate")
 SHARES = ((50.0, "p50"), (99.0, "p99"), (99.9, "p99.9"))
-_COLOURS = "cividis"
-"""A scale that colour-blind readers can read, with rising lightness for grey print."""
 _LEAST_NS = 1.0
 Labelled = Sequence[tuple[str, CellResult, series.History]]
 
@@ -150,7 +149,7 @@ def _heat(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any, width: 
 
     values = np.array([[np.nan if value is None else max(value, _LEAST_NS) for value in row] for row in rows])
     columns = np.linspace(0, width or values.shape[1], values.shape[1] + 1)
-    drawn = axes.pcolormesh(columns, np.arange(len(rows) + 1), values, norm=norm, cmap=_COLOURS, rasterized=True)
+    drawn = axes.pcolormesh(columns, np.arange(len(rows) + 1), values, norm=norm, cmap=palette.HEAT, rasterized=True)
     axes.hlines(range(1, len(rows)), columns[0], columns[-1], color="white", linewidth=1.5)
     return drawn
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mode, TraceInfo
-from memtool.report import look
+from memtool.report import look, palette
 from memtool.report.look import Style
 from memtool.report.paper import canvas, marks
 from memtool.report.paper.canvas import ceiling, metric_of
@@ -238,11 +238,11 @@ def _draw_marks(grid: Any, info: TraceInfo) -> None:  # noqa: ANN401  # an array
 
 
 PARTS = (
-    ("live", "peak_live_bytes", "#004C8C", ""),
-    ("rounding", "rounding_bytes", "#56B4E9", "///"),
-    ("free in the heap", "free_bytes", "#F5B83D", ""),
-    ("metadata", "metadata_bytes", "#000000", ""),
-    ("unaccounted", "unaccounted_bytes", "#B0557F", "xxx"),
+    ("live", "peak_live_bytes", palette.USED, ""),
+    ("rounding", "rounding_bytes", palette.SKY, "///"),
+    ("free in the heap", "free_bytes", palette.FREE, ""),
+    ("metadata", "metadata_bytes", palette.METADATA, ""),
+    ("unaccounted", "unaccounted_bytes", palette.UNACCOUNTED, "xxx"),
 )
 
 
@@ -264,7 +264,7 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
         resident = _bytes(cell, "resident_at_peak_live_bytes") / unit
         if metric_of(cell, "free_bytes") is None:
             # Only a malloc itself knows its memory between live blocks and resident memory.
-            parts.append(("#D9D9D9", "...", max(0.0, resident - sum(width for *_, width in parts))))
+            parts.append((palette.NOT_SAID, "...", max(0.0, resident - sum(width for *_, width in parts))))
         for colour, hatch, width in parts:
             axes.barh(position, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
             left += width
@@ -321,7 +321,7 @@ def _waterfall_legend(figure: Figure, lines: Sequence[Any], *, of_system: bool) 
     ]
     if of_system:
         label = "rest of resident memory (system allocators)"
-        handles.append(Patch(facecolor="#D9D9D9", hatch="...", edgecolor="white", label=label))
+        handles.append(Patch(facecolor=palette.NOT_SAID, hatch="...", edgecolor="white", label=label))
     resident = Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="none", label="resident")
     handles += [resident, *lines]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)

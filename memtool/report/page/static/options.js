@@ -1,9 +1,6 @@
 // From a chart as data (memtool/report/charts/record.py) to the options of Apache ECharts. Nothing here draws by itself.
 "use strict";
 var memtoolOptions = (() => {
-  const PARTS = ["#0072B2", "#56B4E9", "#E69F00", "#8C6D1F", "#CC79A7", "#8C8C8C", "#009E73"];
-  const VERDICTS = { regression: "#D55E00", pass: "#009E73", inconclusive: "#E69F00", advice: "#0072B2" };
-  const SCALE = ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"];
   const ROW = 26;
 
   function duration(ns) {
@@ -43,7 +40,7 @@ var memtoolOptions = (() => {
 
   const MOST_NAMED = 12;  // of more lines the names stand above the charts of the workload alone
 
-  function lines(chart, theme, style, shown, width) {
+  function lines(chart, theme, style, isVisible, width) {
     const option = frame(chart, theme);
     const [x, y] = [written(chart.x), written(chart.y)];
     option.xAxis = axis(chart.x, theme, { boundaryGap: false, splitLine: { show: false }, min: chart.x.is_log ? undefined : "dataMin", max: chart.x.categories.length ? undefined : "dataMax" });
@@ -51,7 +48,7 @@ var memtoolOptions = (() => {
     option.dataZoom = [{ type: "inside", filterMode: "none" }];
     const place = (value) => (chart.x.categories.length ? chart.x.categories[value] : x(value));
     option.tooltip.formatter = (params) => (params.componentType === "series" ? named(params, `${y(params.value[1])} at ${place(params.value[0])}`) : params.name);
-    option.series = chart.lines.filter((line) => line.look !== "allocator" || shown(line.label)).map((line) => {
+    option.series = chart.lines.filter((line) => line.look !== "allocator" || isVisible(line.label)).map((line) => {
       const own = style(line.label);
       const hollow = new Set(line.hollow);
       const every = line.points.length > 40;
@@ -61,7 +58,7 @@ var memtoolOptions = (() => {
       return { type: "line", name: line.label, data, symbol: own.symbol, symbolSize: every ? 5 : 8, showAllSymbol: !every, showSymbol: !every, lineStyle: { color: own.colour, type: own.dash, width: 1.8 }, itemStyle: { color: own.colour }, emphasis: { focus: "series" }, z: 3 };
     });
     if (option.series.length) option.series[0].markLine = marked(chart.marks.map(([name, at]) => ({ name, xAxis: at })).concat(chart.levels.map(([name, at]) => ({ name, yAxis: at }))), theme);
-    const names = chart.lines.filter((line) => line.look === "allocator" && shown(line.label)).map((line) => line.label);
+    const names = chart.lines.filter((line) => line.look === "allocator" && isVisible(line.label)).map((line) => line.label);
     const isNamed = names.length > 0 && names.length <= MOST_NAMED;
     option.legend = { show: isNamed, data: names, top: 0, left: 0, width: width - 10, itemWidth: 28, itemGap: 12, selectedMode: false, textStyle: { color: theme.ink } };
     const room = isNamed ? 22 * rows_of(names, width - 10) : 0;
@@ -91,9 +88,9 @@ var memtoolOptions = (() => {
     return { room, axis: { type: "category", inverse: true, data: labels, axisTick: { show: false }, axisLine: { lineStyle: { color: theme.soft } }, axisLabel: { color: theme.ink, width: room - 10, overflow: "truncate", interval: 0 } } };
   }
 
-  function bars(chart, theme, style, shown, width) {
+  function bars(chart, theme, style, isVisible, width) {
     const option = frame(chart, theme);
-    const visible = chart.bars.filter((bar) => shown(bar.label));
+    const visible = chart.bars.filter((bar) => isVisible(bar.label));
     const side = rows(visible.map((bar) => bar.label), theme, width);
     const format = written(chart.axis);
     const single = chart.parts.length === 1;
@@ -106,7 +103,7 @@ var memtoolOptions = (() => {
     option.series = chart.parts.map((part, at) => ({
       type: "bar", name: part, stack: single ? undefined : "all", barWidth: "68%",
       data: visible.map((bar) => ({ value: bar.values[at], itemStyle: single ? { color: style(bar.label).colour } : undefined })),
-      itemStyle: single ? {} : { color: PARTS[at % PARTS.length] },
+      itemStyle: single ? {} : { color: chart.colours[at], borderColor: theme.soft, borderWidth: 0.5 },
     }));
     const most = Math.max(...visible.map((bar) => bar.high ?? bar.values[0] ?? 0), 0);
     if (single) {
@@ -134,10 +131,10 @@ var memtoolOptions = (() => {
     };
   }
 
-  function spots(chart, theme, style, shown, width) {
+  function spots(chart, theme, style, isVisible, width) {
     const option = frame(chart, theme);
     const [x, y] = [written(chart.x), written(chart.y)];
-    const visible = chart.spots.filter((spot) => shown(spot.label));
+    const visible = chart.spots.filter((spot) => isVisible(spot.label));
     option.xAxis = axis(chart.x, theme, { scale: true });
     option.yAxis = axis(chart.y, theme, { scale: true, nameGap: 44 });
     option.grid.right = width > 600 ? 90 : 30;
@@ -184,9 +181,9 @@ var memtoolOptions = (() => {
     };
   }
 
-  function heat(chart, theme, style, shown, width) {
+  function heat(chart, theme, style, isVisible, width) {
     const option = frame(chart, theme);
-    const kept = chart.y.categories.map((label, at) => at).filter((at) => !chart.rows_are_allocators || shown(chart.y.categories[at]));
+    const kept = chart.y.categories.map((label, at) => at).filter((at) => !chart.rows_are_allocators || isVisible(chart.y.categories[at]));
     const side = rows(kept.map((at) => chart.y.categories[at]), theme, width);
     const format = written(chart.scale);
     const hollow = new Set(chart.hollow.map(([row, column]) => `${row},${column}`));
@@ -201,7 +198,7 @@ var memtoolOptions = (() => {
     option.grid = { left: side.room, right: 12, top: chart.rows_are_allocators ? 8 : 30, bottom: 86 };
     option.xAxis = axis(chart.x, theme, { splitLine: { show: false }, axisTick: { show: false } });
     option.yAxis = { ...side.axis, inverse: chart.rows_are_allocators, name: chart.rows_are_allocators ? "" : chart.y.name };
-    const color = SCALE;
+    const color = chart.colours;
     option.visualMap = { type: "continuous", dimension: 2, min: low, max: high, orient: "horizontal", left: side.room, bottom: 0, itemHeight: Math.min(220, width * 0.4), itemWidth: 12, text: [format(10 ** high), format(10 ** low)], textStyle: { color: theme.ink }, inRange: { color }, calculable: false };
     option.tooltip.formatter = (params) => `${echarts.format.encodeHTML(side.axis.data[params.value[1]])}, ${chart.x.name} ${chart.x.categories[params.value[0]]}: ${params.data.floor ? "~" : ""}${format(params.value[3])}`;
     const written_in = (width - side.room) / Math.max(chart.x.categories.length, 1) > 44;
@@ -217,10 +214,10 @@ var memtoolOptions = (() => {
   // "a12c3" is twelve columns of the first class and three of the third.
   const runs_of = (level) => [...level.matchAll(/([a-z])(\d+)/g)].map(([, letter, count]) => [letter.charCodeAt(0) - 97, Number(count)]);
 
-  function strips(chart, theme, style, shown, width, moment) {
+  function strips(chart, theme, style, isVisible, width, moment) {
     const option = frame(chart, theme);
     const of = chart.moments[moment];
-    const visible = of.strips.filter((strip) => shown(strip.label));
+    const visible = of.strips.filter((strip) => isVisible(strip.label));
     const side = rows(visible.map((strip) => strip.label), theme, width);
     option.grid = { left: side.room, right: 16, top: 40, bottom: 46 };
     option.yAxis = side.axis;
@@ -249,18 +246,18 @@ var memtoolOptions = (() => {
           return { type: "rect", shape: { x: left, y: upper, width: right - left, height: lower - upper }, style: { fill: colour } };
         },
       };
-    }).filter((each) => each.data.length > 0); // only collectors have what is dead
+    }).filter((series) => series.data.length > 0); // only collectors have what is dead
     return { option, height: 110 + 44 * Math.max(visible.length, 1), note: of.note };
   }
 
-  function changes(chart, theme, style, shown, width) {
+  function changes(chart, theme, style, isVisible, width) {
     const option = frame(chart, theme);
-    const visible = chart.changes.filter((change) => shown(change.label));
+    const visible = chart.changes.filter((change) => isVisible(change.label));
     const side = rows(visible.map((change) => `${change.label} · ${change.what}`), theme, width);
     const reach = Math.min(60, 1.15 * Math.max(1, ...visible.flatMap((change) => [change.change, change.low ?? 0, change.high ?? 0, change.limit ?? 0].map(Math.abs))));
     const inside = (value) => Math.max(-reach, Math.min(reach, value));
     const words = [...new Set(visible.map((change) => change.verdict))];
-    const colour = (verdict) => VERDICTS[verdict] ?? (/^(slower|more|worse)/.test(verdict) ? VERDICTS.regression : /^(faster|less|better|no )/.test(verdict) ? VERDICTS.pass : "#8C8C8C");
+    const colour = (verdict) => visible.find((change) => change.verdict === verdict).colour;
     option.grid = { left: side.room, right: 22, top: 34, bottom: 46 };
     option.yAxis = side.axis;
     option.xAxis = axis({ name: "change (%); right of 0 is more", categories: [], is_log: false, quantity: "number" }, theme, { min: -reach, max: reach });
@@ -286,7 +283,7 @@ var memtoolOptions = (() => {
   function figures(chart, moment) {
     if (chart.form === "lines") {
       const [x, y] = [written(chart.x), written(chart.y)];
-      if (chart.x.categories.length) return [["", ...chart.x.categories], chart.lines.map((line) => [line.label, ...chart.x.categories.map((_, at) => { const found = line.points.findIndex((point) => point[0] === at); return found < 0 ? "n/a" : (line.hollow.includes(found) ? "~" : "") + y(line.points[found][1]); })])];
+      if (chart.x.categories.length) return [["", ...chart.x.categories], chart.lines.map((line) => [line.label, ...chart.x.categories.map((_, at) => { const place = line.points.findIndex((point) => point[0] === at); return place < 0 ? "n/a" : (line.hollow.includes(place) ? "~" : "") + y(line.points[place][1]); })])];
       return [["", "first", "least", "most", "at", "last"], chart.lines.map((line) => {
         const known = line.points.filter((point) => point[1] != null);
         const most = known.reduce((best, point) => (point[1] > best[1] ? point : best), known[0] ?? [0, NaN]);

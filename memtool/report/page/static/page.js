@@ -3,7 +3,6 @@
 (() => {
   const root = document.documentElement;
   const styles = JSON.parse(document.getElementById("styles").textContent);
-  const none = { colour: "#8C8C8C", symbol: "circle", dash: "solid" };
   const filter = document.getElementById("filter");
   const boxes = [...document.querySelectorAll("#allocators input")];
   const drawn = new Map();
@@ -16,10 +15,10 @@
   let off = new Set();
   let words = [];
   const named = (label) => !words.length || words.some((word) => label.toLowerCase().includes(word));
-  const shown = (label) => !off.has(label) && named(label);
+  const isVisible = (label) => !off.has(label) && named(label);
   // On dark paper a dark colour is lifted, so that its line can be seen.
   const lifted = (colour) => { const [red, green, blue] = echarts.color.parse(colour); return 0.3 * red + 0.6 * green + 0.1 * blue < 95 ? echarts.color.lift(colour, 0.35) : colour; };
-  const style = (label) => { const own = styles[label] ?? none; return root.dataset.theme === "dark" ? { ...own, colour: lifted(own.colour) } : own; };
+  const style = (label) => { const own = styles[label] ?? styles[""]; return root.dataset.theme === "dark" ? { ...own, colour: lifted(own.colour) } : own; };
 
   function theme() {
     const of = getComputedStyle(root);
@@ -48,7 +47,7 @@
     const width = isPrinting ? PAPER : place.clientWidth || 600;
     const slider = figure.querySelector("input[type=range]");
     const moment = slider ? Number(slider.value) : 0;
-    const built = memtoolOptions.build(chart, theme(), style, shown, width, moment);
+    const built = memtoolOptions.build(chart, theme(), style, isVisible, width, moment);
     place.style.height = `${Math.round(built.height)}px`;
     let instance = echarts.getInstanceByDom(place);
     if (!instance) instance = echarts.init(place, null, { renderer: "canvas", width, height: built.height });
@@ -109,7 +108,7 @@
 
   function sift(element) {
     const table = enhance(element);
-    const has = (row) => { const label = row.querySelector("th[scope=row]").textContent; return !(label in styles) && !words.length ? true : label in styles ? shown(label) : named(label); };
+    const has = (row) => { const label = row.querySelector("th[scope=row]").textContent; return !(label in styles) && !words.length ? true : label in styles ? isVisible(label) : named(label); };
     const rows = table.rows().nodes();
     table.search.fixed("allocators", (text, data, at) => !element.closest("#answer, .part") || element.dataset.of === "facts" || has(rows[at] ?? table.row(at).node())).draw();
   }
@@ -132,7 +131,7 @@
     off = new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
     words = filter.value.toLowerCase().split(",").map((word) => word.trim()).filter(Boolean);
     boxes.forEach((box) => { box.parentElement.hidden = !named(box.value); });
-    document.getElementById("count").textContent = `(${boxes.filter((box) => shown(box.value)).length} of ${boxes.length})`;
+    document.getElementById("count").textContent = `(${boxes.filter((box) => isVisible(box.value)).length} of ${boxes.length})`;
     legends();
     tables.forEach((_, element) => sift(element));
     drawn.forEach((chart, figure) => paint(figure, chart));
@@ -162,7 +161,7 @@
   const labelled = new Set();
   function legend(list) {
     labelled.add(list);
-    list.replaceChildren(...JSON.parse(list.dataset.labels).filter(shown).map((label) => {
+    list.replaceChildren(...JSON.parse(list.dataset.labels).filter(isVisible).map((label) => {
       const [item, image] = [document.createElement("li"), document.createElement("img")];
       Object.assign(image, { src: sample(label), alt: "", width: 44, height: 16 });
       item.append(image, label);
