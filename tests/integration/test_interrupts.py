@@ -80,7 +80,7 @@ def test_an_interrupt_of_the_counters_pass_ends_valgrind_and_keeps_what_is_finis
         before = (out / "journal.jsonl").read_bytes().splitlines()
         running.send_signal(signal.SIGINT)
         # The worker would stay for hours: whoever waits for it is killed here.
-        complaint = running.communicate(timeout=60)[1].decode()
+        complaint = running.communicate(timeout=300)[1].decode()
     finally:
         running.kill()
     assert running.returncode == 130

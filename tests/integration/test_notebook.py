@@ -40,7 +40,7 @@ def test_the_notebook_runs_and_shows_what_is_stored_in_it(tmp_path: Path) -> Non
         cell.source = cell.source.replace("allocations: 20k", "allocations: 2k").replace("blocks=6", "blocks=2")
     notebook.cells.insert(0, nbformat.v4.new_code_cell(PACKING))  # type: ignore[no-untyped-call]
     NotebookClient(
-        notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}, timeout=120
+        notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}, timeout=600
     ).execute()
     forms = forms_of(notebook)
     assert forms == forms_of(stored)

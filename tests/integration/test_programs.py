@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def soon(seconds: float = 20.0) -> Iterator[list[bool]]:
+def soon(seconds: float = 300.0) -> Iterator[list[bool]]:
     """Give what is to come true so long."""
     done = [False]
     deadline = time.monotonic() + seconds
@@ -129,7 +129,7 @@ def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
 
 def test_which_processes_run_without_what_they_were_to_load() -> None:
     with Supervised(Path("/bin/sh"), ("sh", "-c", "sleep 0.3"), ENVIRONMENT, wanted="libnothing.so") as running:
-        ended = running.wait(60)
+        ended = running.wait(300)
     assert ended is not None
     assert ended.figures["is_bare"] == 1
     assert [Path(name).name for name in ended.bare][-1] == "sleep"
@@ -157,7 +157,7 @@ def test_nothing_is_left_when_memtool_goes(how: str, tmp_path: Path) -> None:
         memtool.stdin.close()
     else:
         memtool.kill()
-    memtool.wait(60)
+    memtool.wait(300)
     memtool.stdout.close()
     for done in soon():
         done[0] = not is_alive(pid)

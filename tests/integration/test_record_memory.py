@@ -81,7 +81,7 @@ def test_a_program_that_is_killed_has_every_call_before(
         while len(list(disk.glob("*.beside"))) < beside:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
+        process.wait(300)
     held = disk if way == "hidden from the start" else taken.now
     assert len(files(held)) == 2
     spilled = {path.stem for path in disk.glob("*.beside")}

@@ -144,7 +144,7 @@ def all_of(tmp_path: Path) -> list[Seen]:
 
 def run(tmp_path: Path, *command: str, **options: object) -> tuple[int, list[Seen]]:
     with recorded(tmp_path, *command, **options) as process:
-        status = process.wait(60)
+        status = process.wait(300)
     return status, all_of(tmp_path)
 
 
@@ -257,7 +257,7 @@ def test_a_program_that_is_killed_has_every_call_before(
                 time.sleep(0.01)
             time.sleep(draw.random() / 10)
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(60)
+            process.wait(300)
         for seen in all_of(folder):
             check_counts(seen, counts)
 

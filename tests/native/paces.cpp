@@ -1,5 +1,5 @@
-// Two lanes side by side at a recorded pace, without an allocator: one works for 30 ms at 0 and at 200 ms, the other
-// at 0 and waits for an object of the first from 100 ms on. Prints the time of the body and the wall time, in us.
+// Two lanes side by side at a recorded pace, without an allocator: one works for 30 ms at 0 and at 2 s, the other
+// at 0 and waits for an object of the first from 1 s on. Prints the time of the body and the wall time, in us.
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -26,11 +26,11 @@ class Paced : public Lanes::Work {
     LaneExchange exchange(lane, lanes);
     work_for(30'000);
     if (lane.number == 0) {
-      exchange.pace(200'000);
+      exchange.pace(2'000'000);
       work_for(30'000);
       exchange.publish(0, &lane);
     } else {
-      exchange.pace(100'000);
+      exchange.pace(1'000'000);
       exchange.receive(0, 0);
     }
     lanes.end_body(lane);

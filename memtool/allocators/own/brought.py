@@ -22,7 +22,7 @@ from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 GROUP = "memtool.allocators"
 """The entry points with which installed packages, memtool's own references included, bring allocators in Python."""
-TRIAL_SECONDS = 10
+TRIAL_SECONDS = 30
 DEFAULT_ALIGNMENT = 16
 
 Source = tuple[str, ...]

@@ -18,7 +18,7 @@ from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 NEEDED = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
 """The functions that a replay calls. If a library lacks one, it would receive blocks of the C library."""
-_PROBE_SECONDS = 10
+_PROBE_SECONDS = 30
 
 
 def library_plan(spec: AllocatorSpec) -> AllocatorPlan:

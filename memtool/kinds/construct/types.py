@@ -12,7 +12,7 @@ from pathlib import Path
 
 from memtool.allocators.own.trial import try_apart
 
-_PROBE_SECONDS = 10
+_PROBE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,12 @@ def test_what_a_library_writes_when_it_is_loaded_is_no_answer(build: Build, rest
         assert refusal(path) == "does not define calloc, malloc_usable_size"
 
 
-@pytest.mark.timeout(8)  # a trial that waits for the child takes ten seconds
-def test_a_library_that_leaves_a_child_when_it_is_loaded_does_not_keep_memtool(build: Build) -> None:
+@pytest.mark.timeout(300)  # a trial that waits for the child waits for longer
+def test_a_library_that_leaves_a_child_when_it_is_loaded_does_not_keep_memtool(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PROBE_SECONDS", 3600)
+    monkeypatch.setattr(own, "TRIAL_SECONDS", 3600)
     assert plan(build("libfork.so", "ALLOCATE", "REST", "FORKS")).family == "library"
 
 

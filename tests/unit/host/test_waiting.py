@@ -79,7 +79,7 @@ def for_a_program() -> None:
         running.wait(HOURS)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("wait", [for_futures, for_a_result, for_an_answer, for_the_end_of_a_worker, for_a_program])
 def test_an_interrupt_that_wakes_nobody_ends_a_wait(wait: Callable[[], None]) -> None:
     with interrupt_that_wakes_nobody(), pytest.raises(KeyboardInterrupt):

@@ -126,7 +126,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("content", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_would_be_out_of_proportion_is_refused(tmp_path: Path, content: str, words: str | None) -> None:
     path = tmp_path / "w.yaml"
