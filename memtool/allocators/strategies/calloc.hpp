@@ -1,17 +1,16 @@
 // calloc for every request. It shows what zeroing costs a program, whether the program needs zeroes never or always.
 #pragma once
 
-#include <malloc.h>
-
 #include <cstdlib>
 #include <cstring>
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 namespace memtool {
 
-class Calloc {
+class Calloc : public MallocBlocks {
  public:
   static constexpr StrategyInfo info{
       .name = "calloc",
@@ -38,12 +37,6 @@ class Calloc {
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept { return allocate(size, alignment); }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
   void deallocate(void* block) noexcept { std::free(block); }
-  std::size_t usable_size(const void* block, std::size_t) const noexcept {
-    return malloc_usable_size(const_cast<void*>(block));
-  }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 };
 
 }  // namespace memtool

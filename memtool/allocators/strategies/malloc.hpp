@@ -2,19 +2,18 @@
 // dynamic linker, as in any program.
 #pragma once
 
-#include <malloc.h>
-
 #include <cstdlib>
 #include <cstring>
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/concept/touch.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 #include "allocators/support/malloc_calls.hpp"
 
 namespace memtool {
 
-class Malloc {
+class Malloc : public MallocBlocks {
  public:
   static constexpr StrategyInfo info{
       .name = "malloc",
@@ -60,12 +59,6 @@ class Malloc {
     touch_ = touch;
     rear_ = rear;
   }
-  std::size_t usable_size(const void* block, std::size_t) const noexcept {
-    return malloc_usable_size(const_cast<void*>(block));
-  }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
   // The calls that a program makes through pointers to the functions of a malloc.
   static constexpr MallocCalls kCalls{

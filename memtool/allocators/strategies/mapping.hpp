@@ -10,10 +10,11 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 namespace memtool {
 
-class Mapping {
+class Mapping : public ForeignHeap {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "populate",
@@ -65,9 +66,6 @@ class Mapping {
   std::size_t usable_size(const void*, std::size_t size) const noexcept {
     return bits::round_up(std::max<std::size_t>(size, 1), kPage);
   }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
  private:
   static constexpr std::size_t kPage = 4096;

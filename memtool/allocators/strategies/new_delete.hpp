@@ -1,15 +1,14 @@
 // The global operator new and delete: the default of C++ programs.
 #pragma once
 
-#include <malloc.h>
-
 #include <new>
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 namespace memtool {
 
-class NewDelete {
+class NewDelete : public MallocBlocks {
  public:
   static constexpr StrategyInfo info{
       .name = "new-delete",
@@ -39,12 +38,6 @@ class NewDelete {
   }
   // Uses the plain delete, because a program that does not keep the size does not keep the alignment either.
   void deallocate(void* block) noexcept { ::operator delete(block); }
-  std::size_t usable_size(const void* block, std::size_t) const noexcept {
-    return malloc_usable_size(const_cast<void*>(block));
-  }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 };
 
 }  // namespace memtool

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 #include "allocators/support/lane_number.hpp"
 
 namespace memtool {
 
-class Null {
+class Null : public ForeignHeap {
  public:
   static constexpr StrategyInfo info{
       .name = "null",
@@ -26,9 +27,6 @@ class Null {
   void deallocate(void*) noexcept {}
   void* reallocate(void*, std::size_t, std::size_t size, std::size_t) noexcept { return block(size); }
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size; }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
  private:
   // Each thread of a replay has its own block. One block for all would measure how its cache line moves between cores.

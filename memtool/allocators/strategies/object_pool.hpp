@@ -14,6 +14,7 @@
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/common_parameters.hpp"
+#include "allocators/support/equal_blocks.hpp"
 #include "allocators/support/free_list.hpp"
 
 namespace memtool {
@@ -48,13 +49,12 @@ class ObjectPool {
       : region_(region),
         object_(object_bytes(parameters)),
         stride_(stride(parameters)),
-        chunk_(std::max(parameters["chunk"] / stride_, std::uint64_t{1}) * stride_),
+        chunk_(equal_blocks::chunk(parameters, stride_)),
         state_(std::min<std::size_t>(parameters["state"], parameters["block"])),
         always_(parameters["construct"] == 1) {}
 
   static Limits limits(const Parameters& parameters) {
-    const std::size_t bytes = stride(parameters);
-    return {.largest_size = parameters["block"], .largest_alignment = std::min<std::size_t>(bytes & -bytes, 4096)};
+    return {.largest_size = parameters["block"], .largest_alignment = equal_blocks::alignment(stride(parameters))};
   }
 
   void* allocate(std::size_t, std::size_t) noexcept {

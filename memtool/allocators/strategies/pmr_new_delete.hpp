@@ -4,11 +4,12 @@
 #include <memory_resource>
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 #include "allocators/support/memory_resource.hpp"
 
 namespace memtool {
 
-class PmrNewDelete : public PmrClient {
+class PmrNewDelete : public PmrClient, public ForeignHeap {
  public:
   static constexpr StrategyInfo info{
       .name = "pmr-new-delete",
@@ -24,9 +25,6 @@ class PmrNewDelete : public PmrClient {
   };
 
   PmrNewDelete(Region&, const Parameters&) noexcept : PmrClient(std::pmr::new_delete_resource()) {}
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 };
 
 }  // namespace memtool

@@ -11,6 +11,7 @@
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/common_parameters.hpp"
+#include "allocators/support/equal_blocks.hpp"
 #include "allocators/support/free_list.hpp"
 
 namespace memtool {
@@ -36,15 +37,9 @@ class Pool {
   };
 
   Pool(Region& region, const Parameters& parameters) noexcept
-      : region_(region), block_(stride(parameters)), chunk_(chunk_bytes(parameters)) {}
+      : region_(region), block_(stride(parameters)), chunk_(equal_blocks::chunk(parameters, block_)) {}
 
-  static Limits limits(const Parameters& parameters) {
-    const std::size_t block = stride(parameters);
-    const std::size_t alignment = std::min<std::size_t>(block & -block, 4096);
-    return {.largest_size = parameters["block"],
-            .largest_alignment = alignment,
-            .least_alignment = std::min(alignment, kDefaultAlignment)};
-  }
+  static Limits limits(const Parameters& parameters) { return equal_blocks::limits(parameters, stride(parameters)); }
 
   void* allocate(std::size_t, std::size_t) noexcept {
     void* block = free_.pop();
@@ -81,14 +76,9 @@ class Pool {
   }
 
  private:
-  // Blocks lie side by side, so their alignment is the largest power of two that divides their size. A link takes 8
-  // bytes.
+  // A link takes 8 bytes.
   static std::size_t stride(const Parameters& parameters) {
     return bits::round_up(parameters["block"], sizeof(FreeList::Link));
-  }
-  static std::size_t chunk_bytes(const Parameters& parameters) {
-    const std::size_t block = stride(parameters);
-    return std::max(parameters["chunk"] / block, std::uint64_t{1}) * block;
   }
 
   [[gnu::noinline]] void* carve() noexcept {

@@ -27,11 +27,7 @@ class SegregatedPool {
        .default_value = 2,
        .unit = "choice",
        .choices = "1|2|4|8"},  // the index is the log2
-      {.name = "largest",
-       .summary = "largest size that has a size class",
-       .default_value = 32 * 1024,
-       .minimum = 1024,
-       .maximum = ClassTable::kMostLargest},
+      kLargestClass,
       kClassChunk,
   }};
   static constexpr StrategyInfo info{

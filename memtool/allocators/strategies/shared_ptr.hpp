@@ -9,13 +9,14 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 // GCC 11's library cannot allocate an array together with its control block.
 #ifdef __cpp_lib_smart_ptr_for_overwrite
 
 namespace memtool {
 
-class SharedPtr {
+class SharedPtr : public ForeignHeap {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "make",
@@ -60,9 +61,6 @@ class SharedPtr {
     front->~Front();
   }
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size; }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
  private:
   using Owner = std::shared_ptr<void>;

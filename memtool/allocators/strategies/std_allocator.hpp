@@ -1,16 +1,15 @@
 // std::allocator, the default of every standard container.
 #pragma once
 
-#include <malloc.h>
-
 #include <memory>
 #include <new>
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 namespace memtool {
 
-class StdAllocator {
+class StdAllocator : public MallocBlocks {
  public:
   static constexpr StrategyInfo info{
       .name = "std-allocator",
@@ -41,12 +40,6 @@ class StdAllocator {
     allocator_.deallocate(static_cast<std::byte*>(block), size);
   }
   void deallocate(void* block) noexcept { ::operator delete(block); }
-  std::size_t usable_size(const void* block, std::size_t) const noexcept {
-    return malloc_usable_size(const_cast<void*>(block));
-  }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
  private:
   [[no_unique_address]] std::allocator<std::byte> allocator_;

@@ -39,11 +39,7 @@ class ThreadCache {
        .default_value = 16 * 1024,
        .minimum = 16,
        .maximum = 1 << 24},
-      {.name = "largest",
-       .summary = "largest size that has a size class",
-       .default_value = 32 * 1024,
-       .minimum = 1024,
-       .maximum = ClassTable::kMostLargest},
+      kLargestClass,
       kClassChunk,
   }};
   static constexpr StrategyInfo info{

@@ -14,6 +14,7 @@
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/common_parameters.hpp"
+#include "allocators/support/equal_blocks.hpp"
 #include "allocators/support/per_thread.hpp"
 
 namespace memtool {
@@ -44,15 +45,12 @@ class ThreadPool {
   };
 
   ThreadPool(Region& region, const Parameters& parameters)
-      : region_(region), block_(stride(parameters)), chunk_(chunk_bytes(parameters)), batch_(parameters["batch"]) {}
+      : region_(region),
+        block_(stride(parameters)),
+        chunk_(equal_blocks::chunk(parameters, block_)),
+        batch_(parameters["batch"]) {}
 
-  static Limits limits(const Parameters& parameters) {
-    const std::size_t block = stride(parameters);
-    const std::size_t alignment = std::min<std::size_t>(block & -block, 4096);
-    return {.largest_size = parameters["block"],
-            .largest_alignment = alignment,
-            .least_alignment = std::min(alignment, kDefaultAlignment)};
-  }
+  static Limits limits(const Parameters& parameters) { return equal_blocks::limits(parameters, stride(parameters)); }
 
   void* allocate(std::size_t, std::size_t) noexcept {
     State* state = threads_.mine();
@@ -171,10 +169,6 @@ class ThreadPool {
   // alignment of the links.
   static std::size_t stride(const Parameters& parameters) {
     return bits::round_up(std::max<std::size_t>(parameters["block"], sizeof(Link)), alignof(Link));
-  }
-  static std::size_t chunk_bytes(const Parameters& parameters) {
-    const std::size_t block = stride(parameters);
-    return std::max(parameters["chunk"] / block, std::uint64_t{1}) * block;
   }
 
   static void exchange(State& state) noexcept {

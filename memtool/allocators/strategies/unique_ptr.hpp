@@ -1,17 +1,16 @@
 // std::unique_ptr owns every block. This shows what sole ownership costs over a plain pointer.
 #pragma once
 
-#include <malloc.h>
-
 #include <array>
 #include <memory>
 #include <new>
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/foreign_heaps.hpp"
 
 namespace memtool {
 
-class UniquePtr {
+class UniquePtr : public MallocBlocks {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "make",
@@ -53,12 +52,6 @@ class UniquePtr {
     const std::unique_ptr<std::byte[]> owner(static_cast<std::byte*>(block));
   }
   void deallocate(void* block) noexcept { deallocate(block, 0, kDefaultAlignment); }
-  std::size_t usable_size(const void* block, std::size_t) const noexcept {
-    return malloc_usable_size(const_cast<void*>(block));
-  }
-  HeapStats stats() const noexcept { return {}; }
-  void walk(const BlockVisitor&) const {}
-  void check() const {}
 
  private:
   bool zero_;

@@ -65,4 +65,10 @@ class ClassTable {
   std::array<std::uint8_t, kMostLargest / SizeClasses::kQuantum + 1> by_quanta_;
 };
 
+inline constexpr ParameterInfo kLargestClass{.name = "largest",
+                                             .summary = "largest size that has a size class",
+                                             .default_value = 32 * 1024,
+                                             .minimum = 1024,
+                                             .maximum = ClassTable::kMostLargest};
+
 }  // namespace memtool
