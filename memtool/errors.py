@@ -87,6 +87,14 @@ class InputErrors(InputError):
         self.lines = tuple(lines)
 
 
+def refuse_unknown(name: str, known: Iterable[str], noun: str, field: str) -> None:
+    """Raise InputError for a name that is not one of the known ones, and lists them; ``noun`` says what it names."""
+    names = list(known)
+    if name not in names:
+        words = f"unknown {noun} '{name}' (known: {', '.join(names)}){did_you_mean(name, names)}"
+        raise InputError(words, field=field)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'a' or 'b'?"`` for the known names nearest to ``word``, or ``""``."""
     nearest = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)

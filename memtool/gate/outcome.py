@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from memtool.errors import EXIT_INCOMPARABLE, EXIT_INCONCLUSIVE, EXIT_OK, EXIT_REGRESSION, option
+from memtool.errors import (
+    EXIT_INCOMPARABLE,
+    EXIT_INCONCLUSIVE,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    option,
+    refuse_unknown,
+)
 from memtool.gate.looks import key_of
 from memtool.gate.policy import Policy, decides
 from memtool.measure.metrics import METRICS
@@ -57,8 +64,10 @@ def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged:
     """Return the exit code. With ``fail_on`` None, verdicts are only shown, and only their absence fails.
 
     ``unjudged``: figures that had to be judged and could not be. If there are any, nothing passes, but a regression
-    remains one.
+    remains one. Raises InputError for an unknown verdict.
     """
+    if fail_on is not None:
+        refuse_unknown(fail_on, get_args(FailOn), "verdict", "fail_on")
     # A figure that is never gated, and could not be compared either, does not count as a comparison.
     verdicts = {
         judgement.verdict

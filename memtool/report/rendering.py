@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from memtool import formats
+from memtool.errors import InputError, refuse_unknown
 from memtool.model import Report, Run
 from memtool.report import limits, selection, tables
 from memtool.report.compared import by_machine, history, verdicts
@@ -30,7 +31,9 @@ def render(
 ) -> str:
     """Return a result as text; see ``memtool.api.render``."""
     known, write = _RENDERERS[type(result)]
-    formats.refuse_unknown(style, known)
+    refuse_unknown(style, known, "format", "style")
+    if width is not None and width < 1:
+        raise InputError(f"must be at least 1, is {width}", field="width")
     if isinstance(result, Run) and metrics is not None:
         return tables.render(result, style, width, (selection.sheet_of(metrics),))
     return write(result, style, width)

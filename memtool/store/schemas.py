@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from memtool.errors import refuse_unknown
+
 _MODULES = {
     "workload": "memtool.kinds.work",
     "run": "memtool.store.run_file",
@@ -16,7 +18,11 @@ _MODULES = {
 
 
 def json_schema(what: str) -> dict[str, Any]:
-    """Return the JSON Schema of a ``workload``, a ``run``, a ``compare``, ``limits``, ``series`` or a ``history``."""
+    """Return the JSON Schema of a ``workload``, a ``run``, a ``compare``, ``limits``, ``series`` or a ``history``.
+
+    Raises InputError for any other name.
+    """
+    refuse_unknown(what, _MODULES, "schema", "what")
     module = importlib.import_module(_MODULES[what])
     schema: dict[str, Any] = module.json_schema()
     return schema

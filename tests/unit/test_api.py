@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from memtool import api, cli
+from memtool import api, cli, gate
 from memtool.errors import AllocatorError, InputError, Interrupted, MemtoolError, option
+from memtool.store import run_file
 from tests.conftest import ROOT
+from tests.unit.report.fake_run import fake_run
 
 
 def test_the_example_of_the_page_does_what_it_says(
@@ -74,15 +78,46 @@ def test_nothing_below_the_commands_begins_an_error_with_an_option() -> None:
     assert offenders == []
 
 
-def test_a_format_that_a_result_does_not_have_is_refused() -> None:
-    limits = api.Limits("1.0", "2026-01-01T00:00:00Z", (), {}, step_bytes=16, workloads=(), rows=())
-    assert api.render(limits, "csv").startswith("workload,")
+LIMITS = api.Limits("1.0", "2026-01-01T00:00:00Z", (), {}, step_bytes=16, workloads=(), rows=())
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a format": (
+        lambda _: api.render(LIMITS, "jsn"),
+        "style: unknown format 'jsn' (known: table, markdown, json, csv); did you mean 'json'?",
+    ),
+    "a width": (lambda _: api.render(LIMITS, width=0), "width: must be at least 1, is 0"),
+    "a schema": (
+        lambda _: api.json_schema("rn"),
+        "what: unknown schema 'rn' (known: workload, run, compare, history, limits, series); did you mean 'run'?",
+    ),
+    "a theme": (
+        lambda run: api.draw(run, theme=cast("Any", "drk")),
+        "theme: unknown theme 'drk' (known: light, dark); did you mean 'dark'?",
+    ),
+    "a purpose": (
+        lambda run: api.draw(run, purpose=cast("Any", "prnt")),
+        "purpose: unknown purpose 'prnt' (known: screen, print, slides); did you mean 'print'?",
+    ),
+    "a kind of picture": (
+        lambda run: api.draw(run, suffix="gif"),
+        "suffix: unknown format 'gif' (known: png, svg, pdf)",
+    ),
+    "a verdict": (
+        lambda _: gate.exit_code((), cast("Any", "regresion")),
+        "fail_on: unknown verdict 'regresion' (known: regression, inconclusive); did you mean 'regression'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), REFUSED.values(), ids=REFUSED)
+def test_an_unknown_name_is_refused_in_a_line(call: Callable[[Path], object], words: str, tmp_path: Path) -> None:
+    run_file.write(tmp_path, fake_run())
     with pytest.raises(InputError) as refused:
-        api.render(limits, "jsn")
-    assert (refused.value.field, refused.value.message) == (
-        "style",
-        "unknown format 'jsn' (known: table, markdown, json, csv); did you mean 'json'?",
-    )
+        call(tmp_path)
+    assert str(refused.value) == words
+
+
+def test_every_result_has_its_formats() -> None:
+    assert api.render(LIMITS, "csv").startswith("workload,")
 
 
 def test_a_report_packs_no_workload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memtool import files, groups
-from memtool.errors import InputError, did_you_mean
+from memtool import files, formats, groups
+from memtool.errors import InputError, did_you_mean, refuse_unknown
 from memtool.kinds import results
 from memtool.model import CellResult, Run, TraceInfo
 from memtool.report import calls, look, rates
 from memtool.report.paper import canvas
 from memtool.report.paper.processes import in_processes
-from memtool.report.paper.themes import Purpose, Theme
+from memtool.report.paper.themes import PURPOSES, THEMES, Purpose, Theme
 from memtool.report.plots import (
     bars,
     by_rate,
@@ -70,8 +70,11 @@ def draw_all(
     """Draw the plots for which the run has figures into ``folder`` (``directory/plots``) and return the files.
 
     ``directory`` has the run's series; ``only`` names the pictures to draw (default: all); ``at_once`` is the number of
-    processes; ``theme`` and ``purpose`` determine the finish (themes.py). Raises InputError for an unknown picture.
+    processes; ``theme`` and ``purpose`` determine the finish (themes.py). Raises InputError for a name that is unknown.
     """
+    refuse_unknown(suffix, formats.PICTURES, "format", "suffix")
+    refuse_unknown(theme, THEMES, "theme", "theme")
+    refuse_unknown(purpose, PURPOSES, "purpose", "purpose")
     with canvas.own_style(theme, purpose):
         return _draw_all(directory, run, folder or directory / FOLDER, only, suffix, at_once)
 

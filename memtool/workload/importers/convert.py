@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from memtool import __version__, files
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import InputError, refuse_unknown
 from memtool.workload.importers.content import DAMAGE, Portions, head_from, opened, refuse_unreadable, unpacked
 from memtool.workload.importers.decoded import Decoded
 from memtool.workload.importers.decoder import Report
@@ -260,10 +260,7 @@ class _Continued:
 
 def _named(name: str) -> Importer:
     known = {importer.name: importer for importer in IMPORTERS}
-    if name not in known:
-        raise InputError(
-            f"unknown format '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}", field="format"
-        )
+    refuse_unknown(name, known, "format", "format")
     return known[name]
 
 
