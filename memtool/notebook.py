@@ -171,6 +171,7 @@ def bench(
     fields: dict[str, Any] = {"draw_plots": False, "command": ("memtool.bench",)} | options
     if "output" in fields and fields["output"] is not None:
         fields["output"] = Path(fields["output"])
+    fields |= {name: _listed(fields[name]) for name in ("regions", "threads", "rates") if name in fields}
     if "passes" in fields:
         fields["passes"] = _passes(fields["passes"])
     bench_options = BenchOptions(
@@ -180,9 +181,16 @@ def bench(
     return StoredRun(outcome.run, outcome.directory)
 
 
+def _listed(values: Any) -> tuple[Any, ...]:  # noqa: ANN401  # as a caller has them
+    """Return one value, a list in one string, or several values as a tuple."""
+    if isinstance(values, str):
+        return tuple(name.strip() for name in values.split(","))
+    return tuple(values) if isinstance(values, Sequence) else (values,)
+
+
 def _passes(named: str | Sequence[str]) -> tuple[Pass, ...]:
     """Return the passes with these names, given in one string or as a list."""
-    names = tuple(name.strip() for name in named.split(",")) if isinstance(named, str) else tuple(named)
+    names = _listed(named)
     unknown = next((name for name in names if name not in [*Pass]), None)
     if unknown is not None:
         raise InputError(f"unknown pass '{unknown}'{did_you_mean(unknown, [*Pass])}", field="passes")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memtool.errors import InputError, option
+from memtool.allocators.regions import REGIONS
+from memtool.errors import InputError, option, refuse_unknown
+from memtool.host.counters import Counter
 from memtool.model import AllocatorSpec, Mode
 from memtool.passes import CHOSEN, Pass
 from memtool.programs.program import Program, written_in
@@ -78,6 +81,20 @@ def with_programs(options: BenchOptions) -> BenchOptions:
         workloads=tuple(name for name in options.workloads if not written[name]),
         programs=(*options.programs, *itertools.chain.from_iterable(written.values())),
     )
+
+
+def refuse_invalid(options: BenchOptions) -> None:
+    """Raise InputError for options that have no such value; a caller in Python may give any."""
+    refuse_unknown(options.mode, [*Mode], "mode", "mode")
+    refuse_unknown(options.counters, ["auto", *Counter], "counter", "counters")
+    for region in options.regions:
+        refuse_unknown(region, REGIONS, "region", "regions")
+    for name in ("blocks", "threads", "rates", "speed", "time_limit"):
+        given = getattr(options, name)
+        for value in given if isinstance(given, tuple) else (given,):
+            is_number = isinstance(value, int | float if name in ("speed", "time_limit") else int)
+            if value is not None and not (is_number and 0 < value < math.inf):
+                raise InputError(f"must be a number above 0, is {value!r}", field=name)
 
 
 def refuse_what_programs_lack(options: BenchOptions) -> None:

@@ -20,7 +20,7 @@ from memtool.host.counters import Counter
 from memtool.kinds import metrics_of, results, ways
 from memtool.kinds.work import load_trace, ways_alone, work
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
-from memtool.options import BenchOptions, refuse_what_programs_lack, with_programs
+from memtool.options import BenchOptions, refuse_invalid, refuse_what_programs_lack, with_programs
 from memtool.passes import Instrument, Pass
 from memtool.programs import planning
 from memtool.programs.program import Program
@@ -103,6 +103,7 @@ def too_few_to_compare(plan: Plan) -> str | None:
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and determine which pairs cannot be measured, and why."""
     refuse_stale()
+    refuse_invalid(options)
     options = with_programs(options)
     known = registry.Registry()
     specs = _specs(options, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from memtool import api, cli, gate
 from memtool.errors import AllocatorError, InputError, Interrupted, MemtoolError, option
+from memtool.options import refuse_invalid
 from memtool.store import run_file
 from tests.conftest import ROOT
 from tests.unit.report.fake_run import fake_run
@@ -113,6 +115,33 @@ def test_an_unknown_name_is_refused_in_a_line(call: Callable[[Path], object], wo
     run_file.write(tmp_path, fake_run())
     with pytest.raises(InputError) as refused:
         call(tmp_path)
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"mode": "seriel"},
+            "mode: unknown mode 'seriel' (known: serial, lockstep, parallel); did you mean 'serial'?",
+        ),
+        ({"counters": "cg"}, "counters: unknown counter 'cg' (known: auto, none, perf, callgrind)"),
+        (
+            {"regions": ("anon",)},
+            "regions: unknown region 'anon' (known: anonymous, populate, hugepages, locked, file-private, file-shared, "
+            "shared-memory); did you mean 'anonymous'?",
+        ),
+        ({"blocks": -1}, "blocks: must be a number above 0, is -1"),
+        ({"blocks": "ten"}, "blocks: must be a number above 0, is 'ten'"),
+        ({"threads": (0,)}, "threads: must be a number above 0, is 0"),
+        ({"speed": math.nan}, "speed: must be a number above 0, is nan"),
+        ({"time_limit": math.inf}, "time_limit: must be a number above 0, is inf"),
+    ],
+)
+def test_an_option_without_such_a_value_is_refused_in_a_line(options: dict[str, Any], words: str) -> None:
+    """A command refuses them by itself; a caller in Python may give any."""
+    with pytest.raises(InputError) as refused:
+        refuse_invalid(api.BenchOptions(**options))
     assert str(refused.value) == words
 
 

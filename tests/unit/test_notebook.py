@@ -119,6 +119,10 @@ def test_what_bench_is_given_is_what_the_command_would_have_asked_for(
     assert [options.passes for options in asked[2:]] == [(api.Pass.CHECK, api.Pass.FOOTPRINT)] * 2
     with pytest.raises(InputError, match="unknown pass 'footprnt'; did you mean 'footprint'"):
         memtool.bench("w.yaml", passes="footprnt")
+    memtool.bench("w.yaml", regions="anonymous, populate", threads=2)
+    memtool.bench("w.yaml", regions=["anonymous"], threads=(1, 2))
+    assert [options.regions for options in asked[4:]] == [("anonymous", "populate"), ("anonymous",)]
+    assert [options.threads for options in asked[4:]] == [(2,), (1, 2)]
     first, second = asked[:2]
     assert (first.workloads, first.allocators, first.blocks) == (("w.yaml",), "glibc,tlsf:subdivisions=16|32", 3)
     assert (first.output, first.draw_plots) == (tmp_path, False)
